@@ -40,7 +40,9 @@ async def test_migrating_again_changes_nothing(empty: str) -> None:
 
 async def test_newer_database_is_left_unchanged(empty: str) -> None:
     await migrate(empty)
-    await run_sql(empty, f"INSERT INTO schema_version VALUES ({LATEST_VERSION + 1}, 'later', 'then')")
+    await run_sql(
+        empty, f"INSERT INTO schema_version (number, name, applied_on) VALUES ({LATEST_VERSION + 1}, 'later', 'then')"
+    )
     before = await schema(empty)
     with pytest.raises(NewerDatabase):
         await open_store(empty)

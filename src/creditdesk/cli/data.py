@@ -27,7 +27,7 @@ from creditdesk.cli.audit import record_command
 from creditdesk.cli.checkpoint import load_checkpoint
 from creditdesk.cli.database import DatabaseOption, database_url, open_database, settings_for
 from creditdesk.cli.encryption_keys import settings_with_key
-from creditdesk.cli.migrations import print_plan, print_steps
+from creditdesk.cli.migrations import print_plan, print_steps, print_waiting
 from creditdesk.cli.output import CliError, echo
 from creditdesk.cli.progress import ProgressDisplay
 from creditdesk.demo.factory import DEMO_ADMIN_EMAIL
@@ -35,7 +35,8 @@ from creditdesk.demo.load import load_demo
 from creditdesk.demo.recent_activity import add_recent_activity
 from creditdesk.demo.staff import MEMBER, STAFF, add_member, add_staff
 from creditdesk.entities.sys.business import Business
-from creditdesk.storage.engine import open_store
+from creditdesk.storage.engine import migrate_database, open_store
+from creditdesk.storage.migrations import OlderDatabase
 from creditdesk.transfer.beancount import export_beancount
 from creditdesk.transfer.export import export_records
 from creditdesk.transfer.file_format import DateOrder, Encoding, FileFormat, NumberFormat
@@ -54,30 +55,46 @@ def migrate(
     ] = False,
     plan: Annotated[
         bool,
-        Parameter(negative="", help="Show the SQL that would be executed; change nothing."),
+        Parameter(negative="", help="Show the SQL that would be executed, with locks and rows; change nothing."),
+    ] = False,
+    contract: Annotated[
+        bool,
+        Parameter(negative="", help="Apply contract steps too, once no server of an older version runs."),
     ] = False,
     database: DatabaseOption = None,
 ) -> int:
-    """Bring the database to this version's schema and add missing roles. Safe to repeat."""
+    """Bring the database to this version's schema and add missing roles. Safe to repeat.
+
+    Servers of the older version may run meanwhile. Steps that these would not survive are contract steps,
+    which wait for `--contract`.
+    """
     if list_ or plan:
         show = print_plan if plan else print_steps
         asyncio.run(show(database_url(database)))
         return 0
 
     async def run() -> None:
-        async with (
-            open_database(database, migrated=True) as store,
-            store.write_session() as session,
-        ):
-            await ensure_roles(session, datetime.now(UTC))
-            keys = settings_with_key(database_url(database)).auth.encryption_key
-            await encrypt_stored_secrets(session, SecretCipher(keys))
-            if (await find_head(session))[0] == 0:
-                await record_command(session, AuditAction.BEGUN)
-        echo("The database is up to date.")
+        waiting = await migrate_database(database_url(database), contract=contract, announce=echo)
+        try:
+            await _complete(database)
+        except OlderDatabase:
+            # Its roles follow with the steps that wait.
+            if not waiting:
+                raise
+        print_waiting(waiting)
 
     asyncio.run(run())
     return 0
+
+
+async def _complete(database: str | None) -> None:
+    """Adds missing roles, encrypts secrets that are not, and begins the audit trail."""
+    async with open_database(database) as store, store.write_session() as session:
+        await ensure_roles(session, datetime.now(UTC))
+        keys = settings_with_key(database_url(database)).auth.encryption_key
+        await encrypt_stored_secrets(session, SecretCipher(keys))
+        if (await find_head(session))[0] == 0:
+            await record_command(session, AuditAction.BEGUN)
 
 
 def demo(

@@ -22,6 +22,7 @@ from creditdesk.entities.states import HoldState
 from creditdesk.scheduler.runner import JobResult, load_job_results
 from creditdesk.schema.query import Order, where
 from creditdesk.schema.repository import Store
+from creditdesk.storage.engine import schema_version
 from creditdesk.storage.migrations import LATEST_VERSION
 from creditdesk.storage.urls import sqlite_file
 
@@ -78,6 +79,9 @@ async def ledger_families(store: Store) -> list[Metric]:
     return [
         _gauge("creditdesk_open_holds", "Holds that are neither confirmed nor released.", open_holds),
         _gauge("creditdesk_schema_version", "Number of the schema that this program serves.", LATEST_VERSION),
+        _gauge(
+            "creditdesk_database_schema_version", "Number of the schema of the database.", await schema_version(store)
+        ),
         age,
         *_job_families(results.values()),
     ]

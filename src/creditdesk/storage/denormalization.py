@@ -88,8 +88,8 @@ def _referenced_entity(column: Column) -> type[Entity]:
     return entity_by_name(field.to)
 
 
-def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[str]:
-    """Statements that fill the copies of existing rows, sources first."""
+def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[tuple[str, str]]:
+    """Tables, and the statements that fill the copies of their rows, sources first."""
     deepest = max((len(c.path) for e in entities for c in e.meta().denormalized_columns), default=0)
     for depth in range(1, deepest + 1):
         for entity in entities:
@@ -98,7 +98,7 @@ def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[str]:
                 sets = ", ".join(
                     _assignment(each, f"{each.table}.{each.reference_column}") for each in _by_reference(entity, near)
                 )
-                yield f"UPDATE {table_name(entity)} SET {sets}"
+                yield table_name(entity), f"UPDATE {table_name(entity)} SET {sets}"
 
 
 def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:

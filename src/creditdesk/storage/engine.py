@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -13,20 +14,30 @@ from creditdesk.schema.repository import Store
 from creditdesk.storage.migrations import (
     MIGRATIONS,
     MissingDatabase,
+    OneTransaction,
+    OnlineTarget,
     PlannedChange,
+    RecordingTarget,
+    SchemaTarget,
+    StepKind,
     applied,
     check_version,
+    estimate_rows,
     migrate,
-    plan,
 )
 from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.role_settings import set_role_settings
-from creditdesk.storage.session import BaseWriteSession
+from creditdesk.storage.schema_connections import (
+    PostgreSQLSchemaConnection,
+    SQLiteSchemaConnection,
+    migration_lock,
+)
+from creditdesk.storage.scratch_schema import copy_schema, use_copied_schema
+from creditdesk.storage.session import BaseReadSession, BaseWriteSession
 from creditdesk.storage.sqlite import BUSY_SECONDS, SQLiteStore
 from creditdesk.storage.urls import POSTGRESQL_PREFIXES, SQLITE_PREFIX, sqlite_file
 
 DEFAULT_POOL_SIZE: Final = 6
-_MIGRATION_LOCK: Final = 7230521
 
 _AnyStore = SQLiteStore | PostgreSQLStore
 
@@ -39,58 +50,123 @@ class _Undone(Exception):
     """Rolls a dry run back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A numbered step: its title and kind, and when it was applied, None if it is pending."""
+
+    title: str
+    kind: StepKind
+    applied_on: str | None
+
+
 async def open_store(
     url: str,
     *,
     migrated: bool = False,
+    contract: bool = True,
     connections: int = DEFAULT_POOL_SIZE,
     busy_seconds: float = BUSY_SECONDS,
     statement_seconds: float | None = None,
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
-    With `migrated` the database is created if it is missing, and its schema brought up to date.
-    Without it, raises MissingDatabase, OlderDatabase or NewerDatabase for a database that is
-    missing or whose schema is not this program's.
+    With `migrated` the database is created if it is missing, and its schema brought up to date; without
+    `contract` only as far as older programs go on serving it. Raises MissingDatabase, OlderDatabase or
+    NewerDatabase for a database that is missing or whose schema this program does not serve.
     """
     if not migrated:
         _require_file(url)
-    elif url.startswith(POSTGRESQL_PREFIXES):
-        await set_role_settings(url)
     store = await _open(url, connections, busy_seconds, statement_seconds)
     try:
         if migrated:
-            async with _schema_change(store) as session:
-                await migrate(session.fetch, session.dialect, _timestamp())
-        else:
-            async with store.read_session() as session:
-                check_version(await applied(session.fetch, session.dialect))
+            await _migrate_store(store, url, contract, lambda _title: None)
+        async with store.read_session() as session:
+            check_version(await applied(session.fetch, session.dialect))
     except BaseException:
         await store.close()
         raise
     return store
 
 
-async def migration_steps(url: str) -> list[tuple[str, str | None]]:
-    """Every numbered step with its description, and when it was applied, None if it is pending."""
+async def migrate_database(
+    url: str, *, contract: bool, announce: Callable[[str], None] = lambda _title: None
+) -> list[str]:
+    """Brings the schema up to date, and announces each step; returns the titles of those that wait.
+
+    Without `contract`, contract steps and those after them wait. An interrupted migration goes on where
+    it ended when it is called again. Raises NewerDatabase.
+    """
+    store = await _open(url, 1)
+    try:
+        return await _migrate_store(store, url, contract, announce)
+    finally:
+        await store.close()
+
+
+async def _migrate_store(store: _AnyStore, url: str, contract: bool, announce: Callable[[str], None]) -> list[str]:
+    async with AsyncExitStack() as stack:
+        if isinstance(store, PostgreSQLStore):
+            await set_role_settings(url)
+            await stack.enter_async_context(migration_lock(url))
+        async with store.read_session() as session:
+            is_empty = not (await applied(session.fetch, session.dialect)).dates
+        target: SchemaTarget
+        if is_empty:
+            writes = await stack.enter_async_context(store.write_session())
+            target = OneTransaction(writes.fetch, writes.dialect)
+        elif isinstance(store, SQLiteStore):
+            target = OnlineTarget(SQLiteSchemaConnection(store), announce)
+        else:
+            connection = await stack.enter_async_context(store.pool.acquire())
+            target = OnlineTarget(PostgreSQLSchemaConnection(connection), announce)
+        waiting = await migrate(target, _timestamp(), contract=contract)
+    return [step.title for step in waiting]
+
+
+async def migration_steps(url: str) -> list[Step]:
+    """Every numbered step."""
     async with _existing(url) as store, store.read_session() as session:
-        dates = await applied(session.fetch, session.dialect)
-    return [(f"{each.number:>3}  {each.name}: {each.description}", dates.get(each.number)) for each in MIGRATIONS]
+        dates = (await applied(session.fetch, session.dialect)).dates
+    return [Step(each.title, each.kind, dates.get(each.number)) for each in MIGRATIONS]
+
+
+async def schema_version(store: Store) -> int:
+    """The number of the schema of an open store."""
+    async with store.read_session(snapshot=False) as session:
+        assert isinstance(session, BaseReadSession)
+        return (await applied(session.fetch, session.dialect)).version
 
 
 async def planned_changes(url: str) -> list[PlannedChange]:
-    """The changes that opening with `migrated` would make, empty when there are none.
+    """The changes that a migration with all contract steps would make, empty when there are none.
 
-    They are made in a transaction that is rolled back: it takes as long, and the same locks.
+    They are tried on a copy of the schema without rows, so nothing is locked.
     """
-    changes: list[PlannedChange] = []
     async with _existing(url) as store:
+        async with store.read_session() as session:
+            estimates = await estimate_rows(session.fetch, session.dialect)
+        if isinstance(store, SQLiteStore):
+            scratch = SQLiteStore(":memory:")
+            try:
+                async with store.read_session() as source, scratch.write_session() as copy:
+                    await copy_schema(source.fetch, copy.fetch)
+                    return await _plan(copy, estimates)
+            finally:
+                await scratch.close()
+        changes: list[PlannedChange] = []
         try:
-            async with _schema_change(store) as session:
-                changes = await plan(session.fetch, session.dialect, _timestamp())
+            async with store.write_session() as session:
+                await use_copied_schema(session.fetch)
+                changes = await _plan(session, estimates)
                 raise _Undone  # noqa: TRY301 - the transaction ends by an exception
         except _Undone:
             return changes
+
+
+async def _plan(session: BaseWriteSession, estimates: Mapping[str, int]) -> list[PlannedChange]:
+    target = RecordingTarget(session.fetch, session.dialect, estimates)
+    await migrate(target, _timestamp(), contract=True)
+    return [change for change in target.changes if change.statements]
 
 
 async def _open(
@@ -130,15 +206,6 @@ def _is_missing_file(url: str) -> bool:
         return False
     file = Path(name)
     return not file.exists() or (file.is_file() and file.stat().st_size == 0)
-
-
-@asynccontextmanager
-async def _schema_change(store: _AnyStore) -> AsyncIterator[BaseWriteSession]:
-    async with store.write_session() as session:
-        if session.dialect.name == "postgresql":
-            # Several machines may start at once: one migrates, the others wait and find it done.
-            await session.fetch(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})", ())
-        yield session
 
 
 def _timestamp() -> str:

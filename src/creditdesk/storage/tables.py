@@ -112,13 +112,13 @@ def _link_foreign_keys(entity: type[Entity], column: Column, dialect: Dialect) -
         yield f"FOREIGN KEY ({item}) REFERENCES {table_name(entity_by_name(field.of))} (id)"
 
 
-def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
-    """Foreign keys that PostgreSQL adds once all tables exist: (constraint name, statement)."""
+def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str, str]]:
+    """Foreign keys that PostgreSQL adds once all tables exist: (table, constraint name, statement)."""
     for entity in entities:
         table = table_name(entity)
         for column in _foreign_key_columns(entity):
             name = f"{table}_{column_name(column)}_fk"[:MAX_IDENTIFIER_LENGTH]
-            yield name, f"ALTER TABLE {table} ADD CONSTRAINT {name} {_foreign_key_clause(column)}"
+            yield table, name, f"ALTER TABLE {table} ADD CONSTRAINT {name} {_foreign_key_clause(column)}"
         for column in entity.meta().collection_columns:
             field = column.field
             if not isinstance(field, Collection) or field.inverse_of:
@@ -126,6 +126,7 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
             link, owner, item = link_table(entity, column.leaf)
             name = f"{link}_o_fk"[:MAX_IDENTIFIER_LENGTH]
             yield (
+                link,
                 name,
                 f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({owner}) "
                 f"REFERENCES {table} (id) ON DELETE CASCADE",
@@ -134,26 +135,27 @@ def foreign_keys(entities: Iterable[type[Entity]]) -> Iterator[tuple[str, str]]:
                 name = f"{link}_i_fk"[:MAX_IDENTIFIER_LENGTH]
                 target = table_name(entity_by_name(field.of))
                 yield (
+                    link,
                     name,
                     f"ALTER TABLE {link} ADD CONSTRAINT {name} FOREIGN KEY ({item}) REFERENCES {target} (id)",
                 )
 
 
-def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[tuple[str, str]]:
-    """Every index: (name, statement)."""
+def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[tuple[str, str, str]]:
+    """Every index: (table, name, statement)."""
     for entity in entities:
         table = table_name(entity)
         for name, columns, unique, condition in _entity_indexes(entity, dialect):
             statement = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
-            yield name, f"{statement} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
+            yield table, name, f"{statement} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
         for name, columns, condition in _low_cardinality_indexes(entity, dialect):
-            yield name, f"CREATE INDEX IF NOT EXISTS {name} ON {table} {columns}{condition}"
+            yield table, name, f"CREATE INDEX IF NOT EXISTS {name} ON {table} {columns}{condition}"
         for column in entity.meta().collection_columns:
             field = column.field
             if isinstance(field, Collection) and not field.inverse_of:
                 link, owner, item = link_table(entity, column.leaf)
                 name = f"{link}_back"[:MAX_IDENTIFIER_LENGTH]
-                yield name, f"CREATE INDEX IF NOT EXISTS {name} ON {link} ({item}, {owner})"
+                yield link, name, f"CREATE INDEX IF NOT EXISTS {name} ON {link} ({item}, {owner})"
 
 
 def _entity_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str, bool, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 
 async def _activate_own_contracts(execute: Execute, dialect: Dialect) -> None:
@@ -28,5 +28,6 @@ MIGRATIONS = (
         "states of contracts",
         "Marks contracts made over the API as active, so that they renew.",
         _activate_own_contracts,
+        StepKind.CONTRACT,
     ),
 )

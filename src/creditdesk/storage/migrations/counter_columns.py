@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.migrations.row_counters import COUNTED_TABLES
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _COLUMNS = "bits, location, bucket, shard, n"
 
@@ -39,5 +39,6 @@ MIGRATIONS = (
         "key first in row counters",
         "Reorders the counters' columns, so that SQLite's integrity check raises no false alarm.",
         _put_key_first,
+        StepKind.CONTRACT,
     ),
 )

@@ -6,7 +6,7 @@ from typing import Final
 
 from creditdesk.schema.fields import Money, Text
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _TABLE: Final = "account_state"
 _FROM_PLAN: Final = """
@@ -53,5 +53,6 @@ MIGRATIONS = (
         "funding of credits",
         "States where each credit came from, as far as it is known: a plan, a paid sale, or unknown.",
         _add_funding,
+        StepKind.CONTRACT,
     ),
 )

@@ -19,7 +19,7 @@ from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.fields import Boolean, DateTime
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _RULES_VERSION: Final = 1
 _DEFAULT_PRIORITY: Final = 50
@@ -207,5 +207,6 @@ MIGRATIONS = (
         "grants of credits without a journal",
         "Writes the first entries of credits that stand without any; later ones must be adopted.",
         _write_grants,
+        StepKind.CONTRACT,
     ),
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.backfill import Backfill
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _DEFAULTS: Final = {
     "booking": {"repeats": 2},
@@ -37,12 +39,20 @@ _DEFAULTS: Final = {
 _LISTS: Final = tuple(f"delivery_preferences_{kind}" for kind in ("mail", "parcels", "checks", "publicity", "other"))
 
 
-async def _fill_defaults(execute: Execute, dialect: Dialect) -> None:
-    existing = await existing_columns(execute, dialect)
+def _defaults(columns: Mapping[str, set[str]]) -> Sequence[Backfill]:
+    found: list[Backfill] = []
     for table, defaults in _DEFAULTS.items():
-        for column, value in defaults.items():
-            if column in existing.get(table, ()):
-                await execute(f"UPDATE {table} SET {column} = {value} WHERE {column} IS NULL", ())
+        there = {column: value for column, value in defaults.items() if column in columns.get(table, ())}
+        if there:
+            values = ", ".join(f"{column} = coalesce({column}, {value})" for column, value in there.items())
+            missing = " OR ".join(f"{column} IS NULL" for column in there)
+            update = f"UPDATE {table} SET {values} WHERE {{rows}} AND ({missing})"
+            found.append(Backfill(f"defaults of {table}", table, (update,)))
+    return found
+
+
+async def _move_preferences(execute: Execute, dialect: Dialect) -> None:
+    existing = await existing_columns(execute, dialect)
     for column in _LISTS:
         if column in existing.get("tariff", ()):
             await _move_to_list(execute, dialect, column)
@@ -60,7 +70,8 @@ async def _move_to_list(execute: Execute, dialect: Dialect, column: str) -> None
         parts.append("FOREIGN KEY (owner_id) REFERENCES tariff (id) ON DELETE CASCADE")
     await execute(f"CREATE TABLE IF NOT EXISTS {table} (\n  " + ",\n  ".join(parts) + "\n)", ())
     await execute(
-        f"INSERT INTO {table} (owner_id, item_id) SELECT id, {column} FROM tariff WHERE {column} > 0",
+        f"INSERT INTO {table} (owner_id, item_id) SELECT id, {column} FROM tariff WHERE {column} > 0 "
+        "ON CONFLICT DO NOTHING",
         (),
     )
     await execute(f"ALTER TABLE tariff DROP COLUMN {column}", ())
@@ -71,6 +82,8 @@ MIGRATIONS = (
         12,
         "field defaults",
         "Fills fields that were required with their defaults; delivery preferences become lists.",
-        _fill_defaults,
+        _move_preferences,
+        StepKind.CONTRACT,
+        _defaults,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 
 async def _name_own_decisions(execute: Execute, dialect: Dialect) -> None:
@@ -26,5 +26,6 @@ MIGRATIONS = (
         "decisions of holds",
         "Holds of several items name the decision on their own item.",
         _name_own_decisions,
+        StepKind.CONTRACT,
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, drop_indexes, nothing
+from creditdesk.storage.migrations.step import Migration, StepKind, drop_indexes, nothing
 
 _INTERNAL_TABLES = (
     "allocation_document", "benefit_roll_over", "credential", "credit_state", "grant_key", "hold",
@@ -50,11 +50,13 @@ MIGRATIONS = (
         "row counters by creation and id",
         "Drops counters by day; the new counters are created and filled from the rows.",
         _drop_day_counters,
+        StepKind.CONTRACT,
     ),
     Migration(
         4,
         "denormalized values",
         "Keeps out programs that insert rows without their denormalized values.",
         nothing,
+        StepKind.CONTRACT,
     ),
 )

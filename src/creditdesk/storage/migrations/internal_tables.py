@@ -6,7 +6,7 @@ from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.migrations.row_counters import COUNTED_TABLES, EVENTS
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _RENAMED_TABLES: Final = {
     "benefit_roll_over": "benefit_rollover",
@@ -87,11 +87,15 @@ MIGRATIONS = (
         "standard names of internal tables",
         "Renames five internal tables and their indexes, constraints and sequences.",
         _rename_tables,
+        StepKind.CONTRACT,
+        tables=tuple(_RENAMED_TABLES.values()),
     ),
     Migration(
         11,
         "standard names of row counters",
         "Renames the tables of row counters and replaces their triggers.",
         _rename_counters,
+        StepKind.CONTRACT,
+        tables=tuple(f"{table}_counters" for table in COUNTED_TABLES),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from creditdesk.schema.conversions import fold_case, fold_compatible
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _PARAMETERS = (Parameter("login", 0), Parameter("login_fold", 1), Parameter("id", 2))
 
@@ -33,5 +33,6 @@ MIGRATIONS = (
         "e-mails in the form NFKC",
         "Sign-ins compare e-mails in Unicode's form NFKC; stored ones become so.",
         _normalize_logins,
+        StepKind.CONTRACT,
     ),
 )

@@ -6,7 +6,7 @@ from typing import Final
 
 from creditdesk.schema.fields import Integer
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, existing_columns
+from creditdesk.storage.migrations.step import Migration, StepKind, existing_columns
 
 _TABLE: Final = "coworker_extra_service"
 _OLD_CHECK: Final = "CHECK (remaining_uses >= 0 AND remaining_uses <= total_uses)"
@@ -53,5 +53,6 @@ MIGRATIONS = (
         "printing overdraft",
         "Lets printing credit go below zero as far as its own row allows.",
         _allow_overdraft,
+        StepKind.CONTRACT,
     ),
 )

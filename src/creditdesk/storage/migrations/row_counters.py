@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
-from creditdesk.storage.migrations.step import Migration, drop_indexes, nothing
+from creditdesk.storage.migrations.step import Migration, StepKind, drop_indexes, nothing
 
 _USE_TABLES: Final = ("coworker_booking_credit_use_history", "coworker_extra_service_use_history")
 COUNTED_TABLES: Final = (*_USE_TABLES, "journal_line")
@@ -40,6 +40,7 @@ MIGRATIONS = (
         "row counters by location",
         "Drops the counters; new ones count the rows of each location too.",
         _drop_shared_functions,
+        StepKind.CONTRACT,
     ),
     Migration(
         7,
@@ -52,6 +53,7 @@ MIGRATIONS = (
         "row counters for each table",
         "Drops the common counters; each table has its own, in more widths.",
         _drop_shared_counters,
+        StepKind.CONTRACT,
     ),
     Migration(
         9,

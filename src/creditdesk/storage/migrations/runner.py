@@ -1,190 +1,162 @@
-"""Applies and lists the steps; all of it runs inside the caller's transaction."""
+"""Applies the steps, beside running servers as far as these go on, and lists them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
-from creditdesk.storage.migrations import (
-    audit_retention,
-    booking_numbers,
-    cache_revision,
-    contract_states,
-    counter_columns,
-    credit_funding,
-    credit_grants,
-    daily_totals,
-    field_defaults,
-    hold_decisions,
-    initial,
-    internal_tables,
-    job_requests,
-    job_results,
-    journal_facts,
-    link_requests,
-    logins,
-    member_sessions,
-    period_locks,
-    printing_overdraft,
-    report_tables,
-    row_counters,
-    saved_report_terms,
-    saved_views,
-    text_indexes,
-)
-from creditdesk.storage.migrations.declared import add_missing, replace_triggers
-from creditdesk.storage.migrations.step import Migration, existing_columns
-
-MIGRATIONS: Final[tuple[Migration, ...]] = (
-    *initial.MIGRATIONS,
-    *printing_overdraft.MIGRATIONS,
-    *row_counters.MIGRATIONS,
-    *internal_tables.MIGRATIONS,
-    *field_defaults.MIGRATIONS,
-    *counter_columns.MIGRATIONS,
-    *cache_revision.MIGRATIONS,
-    *logins.MIGRATIONS,
-    *journal_facts.MIGRATIONS,
-    *credit_funding.MIGRATIONS,
-    *period_locks.MIGRATIONS,
-    *text_indexes.MIGRATIONS,
-    *hold_decisions.MIGRATIONS,
-    *contract_states.MIGRATIONS,
-    *report_tables.MIGRATIONS,
-    *credit_grants.MIGRATIONS,
-    *booking_numbers.MIGRATIONS,
-    *report_tables.LATER_MIGRATIONS,
-    *job_results.MIGRATIONS,
-    *member_sessions.MIGRATIONS,
-    *daily_totals.MIGRATIONS,
-    *job_requests.MIGRATIONS,
-    *saved_views.MIGRATIONS,
-    *link_requests.MIGRATIONS,
-    *saved_report_terms.MIGRATIONS,
-    *audit_retention.MIGRATIONS,
-)
-"""Every step in order."""
-
-LATEST_VERSION: Final = MIGRATIONS[-1].number
+from creditdesk.storage.migrations import state
+from creditdesk.storage.migrations.backfill import Backfill
+from creditdesk.storage.migrations.declared import add_missing, replace_triggers, triggers_digest
+from creditdesk.storage.migrations.step import Change, Migration, StepKind, existing_columns
+from creditdesk.storage.migrations.steps import MIGRATIONS, OLDEST_VERSION
+from creditdesk.storage.migrations.target import SchemaTarget
+from creditdesk.storage.migrations.window import AppliedSteps, applied, check_newest
 
 _VERSION_TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS schema_version "
-    "(number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_on TEXT NOT NULL)"
+    "(number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_on TEXT NOT NULL, kind TEXT)"
 )
 
 
-class NewerDatabase(Exception):
-    """The database was written by a newer program, and this one does not know its schema."""
+async def migrate(target: SchemaTarget, applied_on: str, *, contract: bool) -> list[Migration]:
+    """Applies the pending steps and adds what is declared and missing; returns the steps that still wait.
 
-
-class OlderDatabase(Exception):
-    """The database lacks steps of this program; `creditdesk migrate` applies them."""
-
-
-class MissingDatabase(OlderDatabase):
-    """There is no database, or an empty one; `creditdesk init` prepares it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedChange:
-    """A pending change, and the statements it would execute."""
-
-    title: str
-    statements: tuple[str, ...]
-
-
-async def applied(execute: Execute, dialect: Dialect) -> dict[int, str]:
-    """When each step was applied, by its number; empty for an empty database."""
-    if "schema_version" not in await existing_columns(execute, dialect):
-        return {}
-    rows = await execute("SELECT number, applied_on FROM schema_version ORDER BY number", ())
-    return {int(number): str(applied_on) for number, applied_on in rows}
-
-
-def check_version(steps: Mapping[int, str]) -> None:
-    """Raises NewerDatabase or OlderDatabase unless exactly this program's steps are applied."""
-    if not steps:
-        raise MissingDatabase("The database is empty. Run: creditdesk init --admin EMAIL")
-    version = max(steps, default=0)
-    if version > LATEST_VERSION:
-        raise NewerDatabase(
-            f"The database has schema {version}; this program knows up to {LATEST_VERSION}. Use the newer program."
-        )
-    if version < LATEST_VERSION:
-        raise OlderDatabase("The database is not up to date. Run: creditdesk migrate")
-
-
-async def migrate(execute: Execute, dialect: Dialect, applied_on: str) -> None:
-    """Applies the pending steps and adds what is declared and missing.
-
-    Raises NewerDatabase when the database has steps that this program does not know.
+    Without `contract` these are the contract steps, and what follows them in order. Raises NewerDatabase
+    when the database has contract steps that this program does not know.
     """
-    for _, change in await _pending_changes(execute, dialect, applied_on):
-        await change(execute, dialect)
-    await replace_triggers(execute, dialect)
+    steps, _ = await _read(target)
+    check_newest(steps)
+    pending = [each for each in MIGRATIONS if each.number > steps.version]
+    await target.change(_create_state)
+    if pending:
+        # Steps may drop triggers; an interrupted migration must not find them recorded as current.
+        await target.change(state.forget_triggers)
+    _, recorded = await _read(target)
+    waiting = await _expand(target, pending, recorded, applied_on)
+    left_out = {table for each in waiting for table in each.tables}
+    target.announce("What is declared and missing.", StepKind.EXPAND)
+    await add_missing(target, left_out)
+    if contract and waiting:
+        await _contract(target, waiting, applied_on)
+        await add_missing(target, ())
+        waiting = []
+    if contract:
+        await target.change(state.close_window)
+    version = max((each.number for each in pending if each not in waiting), default=steps.version)
+    if version >= OLDEST_VERSION and recorded.get(state.TRIGGERS) != triggers_digest(target.dialect):
+        target.announce("Triggers by their current definitions.", StepKind.EXPAND)
+        await replace_triggers(target)
+    return waiting
 
 
-async def plan(execute: Execute, dialect: Dialect, applied_on: str) -> list[PlannedChange]:
-    """The changes that `migrate` would make; empty when there are none.
+async def _read(target: SchemaTarget) -> tuple[AppliedSteps, dict[str, str]]:
+    """The applied steps, and what migrations recorded beside them."""
+    steps = AppliedSteps()
+    recorded: dict[str, str] = {}
 
-    Applies them to learn their statements: the caller rolls the transaction back.
+    async def read(execute: Execute, dialect: Dialect) -> None:
+        nonlocal steps
+        steps = await applied(execute, dialect)
+        if "migration_state" in await existing_columns(execute, dialect):
+            recorded.update(await state.read(execute))
+
+    await target.change(read)
+    return steps, recorded
+
+
+async def _create_state(execute: Execute, dialect: Dialect) -> None:
+    columns = await existing_columns(execute, dialect)
+    if "kind" not in columns.get("schema_version", ()):
+        await execute(_VERSION_TABLE, ())
+        if "schema_version" in columns:
+            await execute("ALTER TABLE schema_version ADD COLUMN kind TEXT", ())
+    if "migration_state" not in columns:
+        await execute(state.CREATE_TABLE, ())
+
+
+async def _expand(
+    target: SchemaTarget, pending: Iterable[Migration], recorded: dict[str, str], applied_on: str
+) -> list[Migration]:
+    """Applies expand steps, and fills what contract steps need; returns the steps that are not recorded yet.
+
+    Those after a contract step are recorded after it, so that older programs still start.
     """
-    changes: list[PlannedChange] = []
-    statements: list[str] = []
-
-    async def record(text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        if not text.startswith("SELECT") and text != "PRAGMA schema_version":
-            statements.append(_shown(text, parameters))
-        return await execute(text, parameters)
-
-    for title, change in await _pending_changes(execute, dialect, applied_on):
-        await change(record, dialect)
-        if statements:
-            changes.append(PlannedChange(title, tuple(statements)))
-            statements.clear()
-    if changes:
-        await replace_triggers(record, dialect)
-        changes.append(PlannedChange("Triggers by their current definitions.", tuple(statements)))
-    return changes
-
-
-_Change = Callable[[Execute, Dialect], Awaitable[None]]
-
-
-async def _pending_changes(execute: Execute, dialect: Dialect, applied_on: str) -> list[tuple[str, _Change]]:
-    """What is to be done, each with a title: the pending steps, then what is declared."""
-    steps = await applied(execute, dialect)
-    version = max(steps, default=0)
-    if version > LATEST_VERSION:
-        check_version(steps)
-    changes: list[tuple[str, _Change]] = [
-        (f"{each.number} {each.name}: {each.description}", _recorded(each, applied_on))
-        for each in MIGRATIONS
-        if each.number > version
-    ]
-    return [*changes, ("What is declared and missing.", add_missing)]
+    waiting: list[Migration] = []
+    for step in pending:
+        is_early = step.kind is StepKind.CONTRACT and target.has_servers
+        target.announce(step.title, step.kind)
+        if is_early:
+            await _fill(target, step)
+        elif step.kind is StepKind.CONTRACT:
+            await _fill(target, step)
+            await target.change(step.apply)
+        elif state.ahead_of_order(step.number) not in recorded:
+            await target.change(step.apply)
+            await _fill(target, step)
+        if waiting or is_early:
+            waiting.append(step)
+            if step.kind is StepKind.EXPAND:
+                await target.change(_record_ahead(step))
+        else:
+            await target.change(_record(step, applied_on))
+    return waiting
 
 
-def _recorded(migration: Migration, applied_on: str) -> _Change:
-    """The step, and the row that records it."""
-    values = (migration.number, migration.name, applied_on)
+async def _contract(target: SchemaTarget, waiting: Iterable[Migration], applied_on: str) -> None:
+    """Applies contract steps, after the rows that older programs wrote meanwhile are filled too."""
+    for step in waiting:
+        target.announce(step.title, step.kind)
+        for backfill in await _backfills(target, step):
+            await target.catch_up(backfill)
+        if step.kind is StepKind.CONTRACT:
+            await target.change(_apply_and_record(step, applied_on))
+        else:
+            await target.change(_record(step, applied_on))
 
+
+async def _fill(target: SchemaTarget, step: Migration) -> None:
+    for backfill in await _backfills(target, step):
+        await target.backfill(backfill)
+
+
+async def _backfills(target: SchemaTarget, step: Migration) -> list[Backfill]:
+    columns: dict[str, set[str]] = {}
+
+    async def read(execute: Execute, dialect: Dialect) -> None:
+        columns.update(await existing_columns(execute, dialect))
+
+    await target.change(read)
+    return [*step.backfills(columns)]
+
+
+def _apply_and_record(step: Migration, applied_on: str) -> Change:
     async def apply(execute: Execute, dialect: Dialect) -> None:
-        if migration.number == 1:
-            await execute(_VERSION_TABLE, ())
-        await migration.apply(execute, dialect)
-        parameters = tuple(map(Parameter, ("number", "name", "applied_on"), range(3)))
-        text = f"INSERT INTO schema_version VALUES ({', '.join(map(str, parameters))})"
-        bound = Fragment(text, parameters).numbered(dialect).bind(values)
-        await execute(bound.text, bound.values)
+        await step.apply(execute, dialect)
+        await _record(step, applied_on)(execute, dialect)
 
     return apply
 
 
-def _shown(text: str, parameters: Sequence[Any]) -> str:
-    """A statement as a person reads it, with the values of its parameters."""
-    values = f" -- {', '.join(repr(each) for each in parameters)}" if parameters else ""
-    return f"{text.strip()};{values}"
+def _record(step: Migration, applied_on: str) -> Change:
+    values = (step.number, step.name, applied_on, step.kind.value)
+
+    async def record(execute: Execute, dialect: Dialect) -> None:
+        parameters = tuple(map(Parameter, ("number", "name", "applied_on", "kind"), range(4)))
+        text = (
+            f"INSERT INTO schema_version (number, name, applied_on, kind) VALUES ({', '.join(map(str, parameters))}) "
+            "ON CONFLICT (number) DO NOTHING"
+        )
+        bound = Fragment(text, parameters).numbered(dialect).bind(values)
+        await execute(bound.text, bound.values)
+
+    return record
+
+
+def _record_ahead(step: Migration) -> Change:
+    async def record(execute: Execute, dialect: Dialect) -> None:
+        await state.write(execute, dialect, state.ahead_of_order(step.number), "")
+
+    return record

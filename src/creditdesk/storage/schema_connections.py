@@ -1,0 +1,91 @@
+"""Connections that change the schema beside running servers, and the lock that lets one migration run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from creditdesk.storage.connector import HostConnector
+from creditdesk.storage.dialects import Dialect, Execute, PostgreSQL, SQLite
+from creditdesk.storage.migrations import LocksUnavailable
+from creditdesk.storage.postgresql import translate_error
+from creditdesk.storage.role_settings import CONNECTION_SETTINGS
+from creditdesk.storage.sqlite import SQLiteStore
+
+LOCK_MILLISECONDS: Final = 150
+"""How long a statement waits for a lock. Writers that want the same lock later wait behind it."""
+
+_MIGRATION_LOCK: Final = 7230521
+_POLL_SECONDS: Final = 0.1
+
+
+class PostgreSQLSchemaConnection:
+    """Transactions on one connection, in which no statement waits for long."""
+
+    def __init__(self, connection: Any) -> None:
+        self.dialect: Dialect = PostgreSQL()
+        self._connection = connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Execute]:
+        try:
+            async with self._connection.transaction():
+                await self._connection.execute(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
+                yield self._fetch
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            raise LocksUnavailable("Another transaction holds a lock; try again when it has ended.") from error
+        except asyncpg.PostgresError as error:
+            raise translate_error(error) from error
+
+    async def execute_alone(self, text: str) -> None:
+        await self._connection.execute(text)
+
+    async def _fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = await self._connection.fetch(text, *parameters)
+        return rows
+
+
+class SQLiteSchemaConnection:
+    """Write sessions of a store, each as short as its change."""
+
+    def __init__(self, store: SQLiteStore) -> None:
+        self.dialect: Dialect = SQLite()
+        self._store = store
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Execute]:
+        async with self._store.write_session() as session:
+            yield session.fetch
+
+    async def execute_alone(self, text: str) -> None:
+        async with self._store.write_session() as session:
+            await session.fetch(text, ())
+
+
+@asynccontextmanager
+async def migration_lock(url: str) -> AsyncIterator[None]:
+    """Waits until no other migration of a PostgreSQL database runs, and keeps others waiting.
+
+    The lock is a transaction's, which poolers keep on one connection. Asking for it again and again,
+    instead of waiting, leaves no snapshot open for which a concurrent build of an index would wait.
+    """
+    connection = await HostConnector(url)(url, server_settings=CONNECTION_SETTINGS)
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            while not await _take_lock(connection):  # noqa: ASYNC110 - the lock is in the database
+                await asyncio.sleep(_POLL_SECONDS)
+            yield
+    finally:
+        await connection.close()
+
+
+async def _take_lock(connection: Any) -> bool:
+    taken = await connection.fetchval(f"SELECT pg_try_advisory_xact_lock({_MIGRATION_LOCK})")
+    # Of the extended protocol, the last statement stays open with its snapshot until another one begins.
+    await connection.execute("SELECT 1")
+    return bool(taken)

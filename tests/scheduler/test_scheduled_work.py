@@ -217,9 +217,10 @@ async def test_a_saved_report_has_a_relative_period_and_a_customer(
 
 async def test_a_saved_report_has_a_kind_and_a_grouping(ledger: LedgerBuilder, tmp_path: Path) -> None:
     ledger.now = MORNING - timedelta(days=20)
+    customer = await ledger.add_customer("Mary")
     for _ in range(2):
-        await ledger.add_money_credit("40.00")
-    await ledger.add_time_credit(60)
+        await ledger.add_money_credit("40.00", CoworkerId=customer)
+    await ledger.add_time_credit(60, CoworkerId=customer)
     saved = await ledger.add(
         SavedReport, BusinessId=ledger.business, Name="Money by customer", Report=int(ReportType.Liability),
         Format=int(ReportFileType.Json), Kind=int(SavedReportKind.Money), GroupBy=int(SavedReportGrouping.Customer),
@@ -227,7 +228,7 @@ async def test_a_saved_report_has_a_kind_and_a_grouping(ledger: LedgerBuilder, t
     context = RequestContext(ADMIN_PRINCIPAL, MORNING)
     result = await write_month_end_reports(ledger.store, tmp_path, context, ledger.context)
     [path] = [path for path in result.written if f"-{saved}-" in path.name]
-    [row] = [row for row in json.loads(path.read_bytes())["Rows"] if row["CustomerId"] == ledger.customer]
+    [row] = [row for row in json.loads(path.read_bytes())["Rows"] if row["CustomerId"] == customer]
     assert (row["Kind"], row["Outstanding"]) == ("money", "80.00")
     assert "CreditId" not in row
 

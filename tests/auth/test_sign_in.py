@@ -49,6 +49,17 @@ async def test_password_returns_working_token(each_store: Store) -> None:
     assert caller.locations is None
 
 
+async def test_first_sign_ins_at_once_compete_for_the_start_of_the_audit_trail(each_store: Store) -> None:
+    emails = [f"first{n}@example.org" for n in range(8)]
+    for email in emails:
+        await create_person(each_store, email)
+    auth = create_authenticator(each_store)
+    grants = await asyncio.gather(
+        *(auth.sign_in(password_form(username=email), None, SIGN_IN_TIME) for email in emails)
+    )
+    assert len({grant.access_token for grant in grants}) == len(emails)
+
+
 async def test_email_and_scheme_ignore_case(store: Store) -> None:
     await create_person(store, "Ada@Example.org")
     auth = create_authenticator(store)

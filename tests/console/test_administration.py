@@ -177,9 +177,9 @@ async def test_today_counts_the_jobs_that_failed(console: httpx.AsyncClient, sto
 
     declared = next(each for each in JOB_DECLARATIONS if each.name == "checkpoint")
     jobs = [ScheduledJob(declared.name, declared.description, declared.schedule, run)]
-    assert "Scheduled jobs that failed" not in (await console.get("/console/")).text
+    assert "Scheduled jobs that failed" not in (await console.get("/console/today/tasks")).text
     await run_due_jobs(store, jobs, "me", lambda: datetime.fromisoformat("2026-03-10T12:00:00+00:00"))
-    today = (await console.get("/console/")).text
+    today = (await console.get("/console/today/tasks")).text
     assert re.search(rf'href="{ADMIN}/jobs"><b class="figures">1</b> <span>Scheduled jobs that failed', today)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +20,7 @@ from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.ledger.idempotency import SavedResponse, find_response, save_responses
-from creditdesk.schema.errors import Conflict
+from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.telemetry.metrics import RETRIES
@@ -84,11 +85,9 @@ class TransactionWrite(WriteEndpoint[ParsedT]):
     async def submit(
         self, api: ApiContext, parsed: ParsedT, context: RequestContext, fingerprint: str
     ) -> SavedResponse:
-        try:
-            return await self._transact(api, parsed, context, fingerprint)
-        except Conflict:
-            RETRIES.count("conflict")
-            return await self._transact(api, parsed, context, fingerprint)
+        return await retry_conflict(
+            partial(self._transact, api, parsed, context, fingerprint), partial(RETRIES.count, "conflict")
+        )
 
     async def _transact(
         self, api: ApiContext, parsed: ParsedT, context: RequestContext, fingerprint: str

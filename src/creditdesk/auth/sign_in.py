@@ -42,12 +42,13 @@ from creditdesk.auth.token_responses import (
 from creditdesk.auth.totp import accepted_step
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.sys.user import User
+from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import PermissionDenied, RateLimited, invalid_field
 from creditdesk.schema.records import update_stamp
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 from creditdesk.settings import AuthSettings
-from creditdesk.telemetry.metrics import SIGN_INS
+from creditdesk.telemetry.metrics import RETRIES, SIGN_INS
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,15 @@ class SignIn:
 
         An accepted one-time code is not accepted again. Raises TokenError or RateLimited.
         """
+        # The first records of the audit trail compete for its start.
+        return await retry_conflict(
+            partial(self._open_session, email, password, code, client_id, now, origin),
+            partial(RETRIES.count, "conflict"),
+        )
+
+    async def _open_session(
+        self, email: str, password: str, code: str | None, client_id: str, now: datetime, origin: RequestOrigin
+    ) -> IssuedToken:
         async with self.slot(), self._verified(email, password, code, now, origin) as (session, locked):
             snapshot = await load_user_snapshot(session, locked["UserId"])
             if snapshot is None or snapshot.principal is None:

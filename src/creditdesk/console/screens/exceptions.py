@@ -10,10 +10,15 @@ from typing import Any, Final
 from markupsafe import Markup
 from starlette.responses import Response
 
+from creditdesk.console.api_client import RecordPage
 from creditdesk.console.journal_table import CREDIT_ENTITIES
 from creditdesk.console.links import record_path
+from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
+from creditdesk.console.screens.customers import allowed
+from creditdesk.console.screens.record_lists import with_location
 from creditdesk.console.translations import mark
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.roles import CORRECT_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.errors import NotFound
@@ -21,6 +26,9 @@ from creditdesk.schema.errors import NotFound
 EXCEPTIONS_PATH: Final = "/console/exceptions"
 SEVERITIES: Final = {"high": mark("High"), "medium": mark("Medium"), "low": mark("Low")}
 NOTE_NEEDED: Final = mark("Say why it is accepted: others read the note.")
+MAX_ENTRIES_COUNTED_UNASKED: Final = 200_000
+"""Entries of the journal up to which exceptions are found within some seconds."""
+
 _SHOWN_OF_A_GROUP: Final = 5
 _SHOWN_OF_ONE: Final = 200
 _MOST_NAMES: Final = 1000
@@ -78,9 +86,16 @@ async def _show(page: ConsolePage) -> Response:
 
 
 async def _count(page: ConsolePage) -> Response:
-    """How many are open; counted when the page is there already, as it reads the whole journal."""
+    """How many are open; counted when the page is there already, as it reads the whole journal.
+
+    Over a large journal they are not counted unasked, each time that somebody opens the first page.
+    """
+    address = ListAddress(JournalLine, (("size", "1"),))
+    entries = await allowed(page.client.find(JournalLine.path(), with_location(page, address)), RecordPage([], 0))
+    if entries.total > MAX_ENTRIES_COUNTED_UNASKED:
+        return page.render("task_count.html", total=None)
     rows = await reported_exceptions(page)
-    return page.render("renewals_count.html", total=sum(not row["AcknowledgedBy"] for row in rows))
+    return page.render("task_count.html", total=sum(not row["AcknowledgedBy"] for row in rows))
 
 
 async def _groups(page: ConsolePage, rows: list[dict[str, Any]], most: int) -> list[ExceptionsOfKind]:

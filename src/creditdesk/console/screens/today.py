@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ from creditdesk.console.screens.customers import allowed
 from creditdesk.console.screens.record_lists import with_location
 from creditdesk.console.translations import mark
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
+from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.roles import READ_ROLE, REPORTS_ROLE
 from creditdesk.entities.spaces.booking import Booking
@@ -28,36 +29,70 @@ from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity
 
 SOON_DAYS: Final = 7
+LOOK_BACK_DAYS: Final = 31
 _LATEST_LINES: Final = 10
 _SMALLEST_AMOUNT: Final = "0.0001"
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """How many records a list has, and its address."""
+class CountedList:
+    """A list whose total says something about today; `total` is None until it is counted."""
 
     title: str
-    total: int
-    path: str
+    entity: type[Entity]
+    query: Mapping[str, str]
     note: str = ""
-    needs_attention: bool = False
+    total: int | None = None
+
+    @property
+    def path(self) -> str:
+        return f"{list_path(self.entity)}?{urlencode(self.query)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something that needs somebody, and where it is done; `total` is None until it is counted."""
+
+    title: str
+    path: str
+    note: str
+    total: int | None
 
 
 async def _today(page: ConsolePage) -> Response:
-    counts, lines, jobs = await asyncio.gather(_counts(page), _latest_changes(page), _failed_jobs(page))
+    """The page without its totals, which follow: over a large ledger they take a while."""
+    lines = await _latest_changes(page)
     names = await credits_of(page, {(line["CreditKind"], line["CreditId"]) for line in lines})
     return page.render(
         "today.html",
-        figures=[count for count in counts if not count.needs_attention],
-        tasks=[count for count in (*counts, jobs) if count.needs_attention and count.total],
+        figures=_may_list(page, _figures(page)),
+        tasks=[Task(each.title, each.path, each.note, None) for each in _may_list(page, _neglected(page))],
+        is_counted=False,
         may_renew=page.has_role(READ_ROLE),
         may_report=page.has_role(REPORTS_ROLE),
         lines=await journal_rows(page, lines, names),
         journal_path=f"{list_path(JournalLine)}?orderby=RecordedOn&dir=descending",
-    )  # fmt: skip
+    )
 
 
-async def _counts(page: ConsolePage) -> list[Count]:
+async def _counted_figures(page: ConsolePage) -> Response:
+    return page.render("today_figures.html", figures=await _count(page, _figures(page)))
+
+
+async def _counted_tasks(page: ConsolePage) -> Response:
+    """What needs somebody; nothing of what does not."""
+    counted, jobs = await asyncio.gather(_count(page, _neglected(page)), _failed_jobs(page))
+    tasks = [*(Task(each.title, each.path, each.note, each.total) for each in counted), jobs]
+    return page.render(
+        "today_tasks.html",
+        tasks=[task for task in tasks if task.total],
+        is_counted=True,
+        may_renew=page.has_role(READ_ROLE),
+        may_report=page.has_role(REPORTS_ROLE),
+    )
+
+
+def _figures(page: ConsolePage) -> tuple[CountedList, ...]:
     now = page.now.replace(microsecond=0)
     local = now.astimezone(page.format.zone)
     month = local.replace(day=1, hour=0, minute=0, second=0)
@@ -65,46 +100,58 @@ async def _counts(page: ConsolePage) -> list[Count]:
     left = {"from_CoworkerBookingCredit_RemainingCredit": _SMALLEST_AMOUNT}
     soon = {"from_CoworkerBookingCredit_ExpireDate": _utc(now),
             "to_CoworkerBookingCredit_ExpireDate": _utc(now + timedelta(days=SOON_DAYS))}  # fmt: skip
-    uses = {"JournalLine_Kind": "use"}
-    wanted = (
-        (mark("Uses today"), JournalLine, uses | {"from_JournalLine_RecordedOn": _utc(day)}, "", False),
-        (mark("Uses this month"), JournalLine, uses | {"from_JournalLine_RecordedOn": _utc(month)}, "", False),
-        (mark("Credits expire in 7 days"), CoworkerBookingCredit, left | soon | {"orderby": "ExpireDate"},
-         mark("with something left"), False),
-        (mark("Bookings to come"), Booking, {"from_Booking_FromTime": _utc(now), "orderby": "FromTime"}, "", False),
-        (mark("Uses outside their window"), JournalLine, {"JournalLine_Override": "true"},
-         mark("posted as an override (rule 8)"), True),
-        (mark("Past bookings not charged"), Booking,
-         {"Booking_Invoiced": "false", "Booking_Tentative": "false", "to_Booking_ToTime": _utc(now),
-          "from_Booking_ToTime": _utc(now - timedelta(days=31)), "orderby": "FromTime"},
-         mark("of the last 31 days"), True),
+    uses = {"JournalLine_Kind": "use", "from_JournalLine_RecordedOn": _utc(day)}
+    # Row counters hold the totals of a use history, whatever its size.
+    money = {"from_CoworkerBookingCreditUseHistory_CreatedOn": _utc(month)}
+    return (
+        CountedList(mark("Uses today"), JournalLine, uses),
+        CountedList(mark("Uses this month"), CoworkerBookingCreditUseHistory, money, mark("of money credit")),
+        CountedList(mark("Credits expire in 7 days"), CoworkerBookingCredit, left | soon | {"orderby": "ExpireDate"},
+                    mark("with something left")),
+        CountedList(mark("Bookings to come"), Booking, {"from_Booking_FromTime": _utc(now), "orderby": "FromTime"}),
     )  # fmt: skip
-    found = await asyncio.gather(*(_count(page, *each) for each in wanted))
-    return [count for count in found if count is not None]
 
 
-async def _count(
-    page: ConsolePage, title: str, entity: type[Entity], query: Mapping[str, str], note: str, needs_attention: bool
-) -> Count | None:
-    """The exact total of a list; None where the user may not see it."""
-    if not page.may(entity, "list"):
-        return None
-    address = ListAddress(entity, tuple(query.items()))
-    listed = await page.client.find(entity.path(), [*with_location(page, address), ("size", "1")])
-    return Count(title, listed.total, f"{list_path(entity)}?{urlencode(query)}", note, needs_attention)
+def _neglected(page: ConsolePage) -> tuple[CountedList, ...]:
+    """What somebody should look at, of the last month: a range of dates that an index finds."""
+    now = page.now.replace(microsecond=0)
+    since = _utc(now - timedelta(days=LOOK_BACK_DAYS))
+    overrides = {"JournalLine_Override": "true", "from_JournalLine_RecordedOn": since}
+    not_charged = {"Booking_Invoiced": "false", "Booking_Tentative": "false", "from_Booking_FromTime": since,
+                   "to_Booking_FromTime": _utc(now), "to_Booking_ToTime": _utc(now), "orderby": "FromTime"}  # fmt: skip
+    note = mark("of the last 31 days")
+    return (
+        CountedList(mark("Uses outside their window"), JournalLine, overrides, note),
+        CountedList(mark("Past bookings not charged"), Booking, not_charged, note),
+    )
 
 
-async def _failed_jobs(page: ConsolePage) -> Count:
+def _may_list(page: ConsolePage, lists: Iterable[CountedList]) -> list[CountedList]:
+    return [each for each in lists if page.may(each.entity, "list")]
+
+
+async def _count(page: ConsolePage, lists: Iterable[CountedList]) -> list[CountedList]:
+    """The lists that the user may see, with their exact totals."""
+
+    async def count(each: CountedList) -> CountedList:
+        address = ListAddress(each.entity, tuple(each.query.items()))
+        listed = await page.client.find(each.entity.path(), [*with_location(page, address), ("size", "1")])
+        return replace(each, total=listed.total)
+
+    return list(await asyncio.gather(*map(count, _may_list(page, lists))))
+
+
+async def _failed_jobs(page: ConsolePage) -> Task:
     """The scheduled jobs whose last run failed; none for a user that does not administer them."""
     found = await page.client.get("/api/admin/jobs") if page.principal.unrestricted else {"Jobs": []}
     failed = sum(job["Succeeded"] is False for job in found["Jobs"])
-    return Count(mark("Scheduled jobs that failed"), failed, JOBS_PATH, mark("in their last run"), True)
+    return Task(mark("Scheduled jobs that failed"), JOBS_PATH, mark("in their last run"), failed)
 
 
 async def _due_count(page: ConsolePage) -> Response:
     """How many renewals are due; counted when the page is there already, as it reads every contract."""
     due = await page.client.get("/api/ledger/renewals", {"size": "1"})
-    return page.render("renewals_count.html", total=due["TotalItems"])
+    return page.render("task_count.html", total=due["TotalItems"])
 
 
 async def _latest_changes(page: ConsolePage) -> list[dict[str, Any]]:
@@ -134,6 +181,8 @@ def _utc(value: datetime) -> str:
 
 TODAY_SCREENS: Final = (
     Screen("/console/", _today),
+    Screen("/console/today/figures", _counted_figures),
+    Screen("/console/today/tasks", _counted_tasks),
     Screen("/console/renewals", _renewals),
     Screen("/console/renewals/count", _due_count),
     Screen("/console/renewals", _run_renewals, ("POST",)),

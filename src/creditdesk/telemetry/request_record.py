@@ -7,26 +7,25 @@ from itertools import count
 from secrets import token_hex
 from typing import Final
 
+from msgspec import Struct
+
 SCOPE_KEY: Final = "creditdesk.request"
 """Where the record stands in the ASGI scope of a request that came over the network."""
 
 UNKNOWN_ROUTE: Final = "unknown"
 
 
-class RequestRecord:
+class RequestRecord(Struct):
     """One request. `request_id` is ASCII; `key` is a digest of its idempotency key."""
 
-    __slots__ = ("batch", "database_seconds", "key", "request_id", "route", "status", "trace_parent", "user_id")
-
-    def __init__(self, request_id: bytes, trace_parent: str | None) -> None:
-        self.request_id = request_id
-        self.trace_parent = trace_parent
-        self.route = UNKNOWN_ROUTE
-        self.status = 0
-        self.user_id: int | None = None
-        self.key: str | None = None
-        self.batch = 0
-        self.database_seconds = 0.0
+    request_id: bytes
+    trace_parent: str | None
+    route: str = UNKNOWN_ROUTE
+    status: int = 0
+    user_id: int | None = None
+    key: str | None = None
+    batch: int = 0
+    database_seconds: float = 0.0
 
     @property
     def trace_id(self) -> str | None:

@@ -27,9 +27,9 @@ def test_member_link_prints_the_address_of_a_new_link(database: str, capsys: pyt
             await session.update(Coworker, [(ledger.customer, values)])
 
     async def look(ledger: LedgerBuilder) -> None:
-        created = await ledger.find(AuditRecord, Action="member link created")
-        assert [each["Subject"] for each in created] == ["Coworker", "Coworker"]
-        assert all(each["Actor"].startswith("command line") for each in created)
+        found = await ledger.find(AuditRecord, Action="member link created")
+        created = [each["Subject"] for each in found if each["Actor"].startswith("command line")]
+        assert created == ["Coworker", "Coworker"]
 
     with_ledger(database, activate)
     words = ["member-link", "ada@example.com", "--url", "https://credit.example.com/", "--database", database]

@@ -66,6 +66,14 @@ def object_schema(params: Sequence[Param | ParamList]) -> Schema:
     return schema | ({"required": required} if required else {})
 
 
+def page_schema(record: Schema) -> Schema:
+    """The schema of a page of records."""
+    numbers = ("CurrentPage", "PageSize", "TotalItems")
+    properties = {"Records": {"type": "array", "items": record}, **{name: {"type": "integer"} for name in numbers}}
+    properties["HasNextPage"] = {"type": "boolean"}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
 def _value_schema(param: Param) -> Schema:
     schema = {"type": "string", "enum": list(param.choices)} if param.choices else field_schema(param.field)
     return schema | ({"description": param.description} if param.description else {})

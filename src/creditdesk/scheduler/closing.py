@@ -37,12 +37,14 @@ from creditdesk.reports.exception_search import find_exceptions
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
 from creditdesk.scheduler.month_end import file_bytes, month_report
+from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.query import Order, where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
+from creditdesk.telemetry.metrics import RETRIES
 
 CLOSING_REPORTS: Final = (
     ("liability", "xlsx"),
@@ -99,14 +101,13 @@ async def close_month(context: ClosingContext, location_id: int, month: date) ->
         shown = "; ".join(problems[:5])
         raise StateConflict(f"{label} cannot be closed: {len(problems)} problems. {shown}")
     async with store.write_session() as session:
+        await _lock_closings(session, location_id)
         # A closing that was interrupted has locked the month already.
         closed_until = (await load_closed_until(session, [location_id])).get(location_id)
         if closed_until is None or closed_until < until:
             reason = f"{label} closed"
             await close_period(session, location_id, until, reason, context.request(), context.ledger)
-    async with store.write_session() as session:
-        await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
-        checkpoint = await _newest_checkpoint(session)
+    checkpoint = await retry_conflict(partial(_take_checkpoint, context), partial(RETRIES.count, "conflict"))
     last = following - timedelta(days=1)
     bodies = {
         f"{name}.{file_type}": await store.read_detached(
@@ -188,6 +189,13 @@ async def _render(
     name, file_type = report
     result = await month_report(session, name, location_id, last, context.request(), context.ledger)
     return file_bytes(result, file_type)
+
+
+async def _take_checkpoint(context: ClosingContext) -> int:
+    """The number of a new checkpoint. Raises Conflict when another one was taken at the same time."""
+    async with context.store.write_session() as session:
+        await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
+        return await _newest_checkpoint(session)
 
 
 async def _newest_checkpoint(session: WriteSession) -> int:

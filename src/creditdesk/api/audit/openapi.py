@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from creditdesk.api.openapi_operations import page_schema
+
 DIGEST_SCHEMA: Final[dict[str, Any]] = {"type": "string", "pattern": "^[0-9a-f]{64}$", "examples": ["0f" * 32]}
 _CHECKPOINT: Final[dict[str, Any]] = {
     "type": "object",
@@ -37,14 +39,4 @@ PROOF_SCHEMA: Final[dict[str, Any]] = {
     "required": ["format", "line", "previous", "digest", "following", "head", "blind", "index",
                  "path", "checkpoint"],
 }  # fmt: skip
-CHECKPOINT_PAGE_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {
-        "Records": {"type": "array", "items": _CHECKPOINT},
-        "CurrentPage": {"type": "integer"},
-        "PageSize": {"type": "integer"},
-        "TotalItems": {"type": "integer"},
-        "HasNextPage": {"type": "boolean"},
-    },
-    "required": ["Records", "CurrentPage", "PageSize", "TotalItems", "HasNextPage"],
-}
+CHECKPOINT_PAGE_SCHEMA: Final = page_schema(_CHECKPOINT)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import ApiContext, Route, json_success
 from creditdesk.api.ledger.endpoints import (
     LedgerPost,
     LedgerRead,
@@ -45,7 +45,7 @@ from creditdesk.api.ledger.params import (
 )
 from creditdesk.api.ledger.pools import read_pools
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
-from creditdesk.api.openapi_operations import read_operation, write_operation
+from creditdesk.api.openapi_operations import page_schema, read_operation, write_operation
 from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
 from creditdesk.api.responses import json_response
 from creditdesk.auth.permission import require_named_role
@@ -247,9 +247,25 @@ async def _renew(request: WriteRequest) -> ActionResult:
     )
 
 
+_DUE_SCHEMA: Final = {
+    "type": "object",
+    "properties": {
+        "Key": {"type": "string"},
+        "CoworkerContractId": {"type": "integer"},
+        "CoworkerId": {"type": "integer"},
+        "Kind": {"type": "string"},
+        "BenefitId": {"type": "integer"},
+        "Amount": {"type": "number"},
+        "ValidFrom": {"type": "string", "format": "date-time"},
+        "ExpireDate": {"type": "string", "format": "date-time"},
+    },
+}
+
+
 def _due_route() -> Route:
     path = "/api/ledger/renewals"
-    return Route("GET", path, _get_due, read_operation(path, "The renewals that are due", READ_ROLE, (PAGE, SIZE)))
+    operation = read_operation(path, "The renewals that are due", READ_ROLE, (PAGE, SIZE))
+    return Route("GET", path, _get_due, operation | json_success(page_schema(_DUE_SCHEMA)))
 
 
 async def _get_due(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:

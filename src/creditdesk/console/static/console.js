@@ -51,6 +51,14 @@ document.addEventListener("click", (event) => {
   }
 });
 
+/* What was typed before the scripts were there has its preview too. */
+window.addEventListener("load", () => {
+  for (const preview of document.querySelectorAll("[hx-trigger^='input from']")) {
+    const fields = preview.closest("form")?.querySelectorAll("input:not([type=hidden]), textarea") ?? [];
+    [...fields].find((field) => field.value !== field.defaultValue)?.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+});
+
 /* A second click on a button of the same form is a mistake; the server would replay the answer anyway. */
 document.addEventListener("submit", (event) => {
   const form = event.target;

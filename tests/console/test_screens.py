@@ -282,6 +282,15 @@ async def test_exceptions_are_not_counted_unasked_over_a_large_journal(
     assert (await console.get("/console/exceptions/count")).text.strip() == "–"
 
 
+async def test_search_for_a_resource_leads_to_its_bookings(console: httpx.AsyncClient, api: ApiClient) -> None:
+    booking = await api.create_booking()
+    name = (await api.http.get(f"/api/spaces/resources/{api.ledger.resource}")).json()["Name"]
+    hits = (await console.get("/console/search", params={"q": name.lower()}, headers={"HX-Request": "true"})).text
+    [path] = re.findall(r'href="([^"]*Booking_Resource=\d+[^"]*)"', hits)
+    assert f"Booking_Resource={api.ledger.resource}&" in path.replace("&amp;", "&")
+    assert f'/{booking}"' in (await console.get(path.replace("&amp;", "&"))).text
+
+
 async def test_search_finds_customers_credits_and_actions(console: httpx.AsyncClient, api: ApiClient) -> None:
     credit = await api.create_credit("20", Description="Spring gift")
     hits = (await console.get("/console/search?q=spring", headers={"HX-Request": "true"})).text

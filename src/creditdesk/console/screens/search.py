@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -23,6 +24,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.roles import SPEND_ROLE
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.spaces.resource import Resource
 from creditdesk.schema.entity import Entity
 
 _MAX_HITS: Final = 6
@@ -49,14 +51,13 @@ async def _search(page: ConsolePage) -> Response:
 async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHit]]]:
     """The results by kind, those of records as the API finds and scopes them."""
     number = text.lstrip("#")
-    customers, credits_, bookings, views = await asyncio.gather(
+    by_number = _by_number(number)
+    customers, credits_, bookings, resources, views = await asyncio.gather(
         _find(page, Coworker, {"Coworker_FullName": text}),
-        _find(page, CoworkerBookingCredit, _by_number(number) or {"CoworkerBookingCredit_Description": text}),
-        _find(
-            page,
-            Booking,
-            _by_number(number) or {"Booking_Resource_Name": text, "orderby": "FromTime", "dir": "descending"},
-        ),
+        _find(page, CoworkerBookingCredit, by_number or {"CoworkerBookingCredit_Description": text}),
+        _find(page, Booking, by_number),
+        # There are few resources, but many bookings of each.
+        _find(page, Resource, {} if by_number else {"Resource_Name": text}),
         read_views(page),
     )
     owner = CoworkerBookingCredit.meta().columns["CoworkerId"]
@@ -65,6 +66,7 @@ async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHi
         (mark("Customers"), [_customer(each) for each in customers]),
         (mark("Credits"), [_credit(each, owners) for each in credits_]),
         (mark("Bookings"), [_booking(page, each) for each in bookings]),
+        (mark("Resources"), [_resource(page, each) for each in resources]),
         (
             mark("Saved views"),
             [SearchHit(each.name, each.path, each.list_title) for each in views if text.lower() in each.name.lower()][
@@ -81,7 +83,8 @@ def _by_number(text: str) -> dict[str, str]:
 
 
 async def _find(page: ConsolePage, entity: type[Entity], query: dict[str, Any]) -> list[dict[str, Any]]:
-    if not page.may(entity, "list"):
+    """The first records that the query finds; none for an empty one."""
+    if not query or not page.may(entity, "list"):
         return []
     listed = await allowed(page.client.find(entity.path(), {**query, "size": _MAX_HITS}), RecordPage([], 0))
     return listed.records
@@ -101,6 +104,13 @@ def _booking(page: ConsolePage, record: dict[str, Any]) -> SearchHit:
     at = page.format_at(record.get("BusinessId")).instant(record["FromTime"])
     shown = at.striptags() if hasattr(at, "striptags") else at
     return SearchHit(record["ResourceName"] or f"#{record['Id']}", record_path(Booking, record["Id"]), shown)
+
+
+def _resource(page: ConsolePage, record: dict[str, Any]) -> SearchHit:
+    bookings = {"Booking_Resource": record["Id"], "orderby": "FromTime", "dir": "descending"}
+    return SearchHit(
+        record["Name"], f"{list_path(Booking)}?{urlencode(bookings)}", page.translate(mark("its bookings"))
+    )
 
 
 def _pages(page: ConsolePage, text: str) -> list[SearchHit]:

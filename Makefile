@@ -4,12 +4,15 @@ BIN := .venv/bin
 # One process per core, four at most; the longest tests start first.
 SHARED := -n logical --maxprocesses 4 --no-loadscope-reorder
 
-# Rule tables, operations, the API and the basics of the contract, on both engines.
-FAST := tests/unit tests/architecture tests/api tests/ledger tests/contract/test_records.py \
-	tests/contract/test_permissions.py tests/storage/test_storage_contract.py
+# Rule tables, operations, the API and the contract of the storage, on both engines.
+FAST := tests/unit tests/architecture tests/api tests/ledger tests/storage/test_storage_contract.py
+# Modules among them that take many seconds each: left to `make test`.
+SLOWER := $(addprefix --ignore=,tests/api/test_openapi.py tests/api/test_fuzz.py tests/api/test_update_round_trip.py \
+	tests/api/test_every_entity_writes.py tests/unit/test_basket_search.py)
 # The tests that run the program in their own process, and the least share of its lines and branches
 # that they must run, in per cent.
-COVERED := $(FAST) tests/auth tests/audit tests/cli tests/console tests/transfer
+COVERED := $(FAST) tests/contract/test_permissions.py tests/contract/test_records.py tests/auth tests/audit tests/cli \
+	tests/console tests/transfer
 COVERAGE_FLOOR := 85
 
 .PHONY: install install-dev run test test-fast coverage test-deep check package bench bench-peers failover docs reference screenshots format lock clean
@@ -37,8 +40,8 @@ run: .venv/run                ## a server on 127.0.0.1:8400 (or the next free po
 test: .venv/dev check         ## everything, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest -q -m "not deep" $(SHARED)
 
-test-fast: .venv/dev          ## the fast tests: some two minutes on two cores
-	$(BIN)/python -m pytest -q -m "not deep and not long" $(SHARED) $(FAST)
+test-fast: .venv/dev          ## the fast tests: under two minutes on two cores
+	$(BIN)/python -m pytest -q -m "not deep and not long" $(SHARED) $(SLOWER) $(FAST)
 
 coverage: .venv/dev           ## what the tests cover, which has a floor
 	$(BIN)/python -m pytest -q -m "not deep and not long" $(SHARED) --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR) $(COVERED)

@@ -137,6 +137,10 @@ SHARED_NAMES: Final = {
 """Public names that several modules define, each with the reason."""
 
 
+ANY_BANNED_PROSE = re.compile(rf"\b(?:{'|'.join(BANNED_PROSE)})\b", re.IGNORECASE)
+
+
+@cache
 def words_of(identifier: str) -> set[str]:
     """The lower-case words of a snake_case or CamelCase identifier."""
     return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", identifier)}
@@ -205,6 +209,7 @@ def test_prose_uses_standard_terms(path: Path) -> None:
     found = [
         f"{relative(path)}:{line} “{match[0]}”: {term}"
         for line, text in prose(path)
+        if ANY_BANNED_PROSE.search(text)
         for pattern, term in BANNED_PROSE.items()
         for match in re.finditer(rf"\b({pattern})\b", text, re.IGNORECASE)
     ]

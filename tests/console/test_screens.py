@@ -1,4 +1,4 @@
-"""Today, customers, credits and the spend desk: what they show and what they write."""
+"""Customers, credits, the search and the spend desk: what they show and what they write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 from creditdesk.console.journal_table import LINE_TITLES
 from creditdesk.console.line_facts import CAUSE_TEXTS, FUNDING_TEXTS
 from creditdesk.console.reasons import REASON_TEXTS
-from creditdesk.console.screens import exceptions
 from creditdesk.entities.roles import READ_ROLE
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
@@ -241,45 +240,6 @@ async def test_booking_is_charged_and_cancelled_by_its_commands(console: httpx.A
     assert answer.status_code == 303
     assert await api.remaining(credit) == 50
     assert (await console.get(answer.headers["location"])).status_code == 200
-
-
-async def test_today_counts_and_leads_to_the_lists(console: httpx.AsyncClient, api: ApiClient) -> None:
-    credit = await api.create_credit("20", ExpireDate=api.timestamp(days=2))
-    await api.post_use(credit, "1")
-    page = (await console.get("/console/")).text
-    [path] = re.findall(r'href="(/console/records/billing/coworkerbookingcredits\?[^"]+)"', page)
-    listed = await console.get(path.replace("&amp;", "&"))
-    assert f"#{credit}</a>" in listed.text
-    shown = (await console.get("/console/today/figures")).text
-    totals = dict(re.findall(r"<dt>([^<]+)</dt><dd class=\"value\"><a [^>]+>([\d,]+)</a>", shown))
-    assert set(totals) == {"Uses today", "Uses this month", "Credits expire in 7 days", "Bookings to come"}
-    assert int(totals["Uses today"]) >= 1
-    assert int(totals["Uses this month"]) >= 1
-    assert int(totals["Credits expire in 7 days"]) >= 1
-
-
-async def test_today_shows_what_was_posted_outside_its_window_and_not_charged(
-    console: httpx.AsyncClient, api: ApiClient
-) -> None:
-    await api.create_booking(FromTime=api.timestamp(hours=-3), ToTime=api.timestamp(hours=-2), Invoiced=False)
-    tasks = (await console.get("/console/today/tasks")).text
-    shown = {title: (path, int(total)) for path, total, title in re.findall(
-        r'href="([^"]+)"><b class="figures">(\d+)</b> <span>([^<]+)</span>', tasks)}  # fmt: skip
-    path, total = shown["Past bookings not charged"]
-    listed = (await console.get(path.replace("&amp;", "&"))).text
-    assert total >= 1
-    assert re.search(rf"\b{total}\b", listed)
-    assert 'hx-get="/console/exceptions/count"' in tasks
-    assert 'hx-get="/console/exceptions/count"' not in (await console.get("/console/")).text
-
-
-async def test_exceptions_are_not_counted_unasked_over_a_large_journal(
-    console: httpx.AsyncClient, api: ApiClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await api.post_use(await api.create_credit("20"), "1")
-    assert (await console.get("/console/exceptions/count")).text.strip().isdigit()
-    monkeypatch.setattr(exceptions, "MAX_ENTRIES_COUNTED_UNASKED", 0)
-    assert (await console.get("/console/exceptions/count")).text.strip() == "–"
 
 
 async def test_search_for_a_resource_leads_to_its_bookings(console: httpx.AsyncClient, api: ApiClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -108,6 +109,15 @@ async def test_killed_migration_goes_on_where_it_ended(saved: Saved, monkeypatch
     await verify_ledger(store, report)
     await store.close()
     assert report.problems == []
+
+
+async def test_migrations_of_one_database_wait_for_each_other(saved: Saved) -> None:
+    """The second one finds every step applied."""
+    announced: list[list[str]] = [[], []]
+    await asyncio.gather(*(migrate_database(saved.url, contract=True, announce=each.append) for each in announced))
+    assert min(announced, key=len) == ["What is declared and missing. (expand)"]
+    if saved.url.startswith("sqlite"):
+        assert not [each.name for each in Path(saved.url.removeprefix("sqlite:///")).parent.glob("*-migration")]
 
 
 async def test_older_program_goes_on_until_the_contract_steps(saved: Saved) -> None:

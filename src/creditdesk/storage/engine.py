@@ -30,7 +30,8 @@ from creditdesk.storage.role_settings import set_role_settings
 from creditdesk.storage.schema_connections import (
     PostgreSQLSchemaConnection,
     SQLiteSchemaConnection,
-    migration_lock,
+    postgresql_migration_lock,
+    sqlite_migration_lock,
 )
 from creditdesk.storage.scratch_schema import copy_schema, use_copied_schema
 from creditdesk.storage.session import BaseReadSession, BaseWriteSession
@@ -107,7 +108,9 @@ async def _migrate_store(store: _AnyStore, url: str, contract: bool, announce: C
     async with AsyncExitStack() as stack:
         if isinstance(store, PostgreSQLStore):
             await set_role_settings(url)
-            await stack.enter_async_context(migration_lock(url))
+            await stack.enter_async_context(postgresql_migration_lock(url))
+        else:
+            await stack.enter_async_context(sqlite_migration_lock(store.path))
         async with store.read_session() as session:
             is_empty = not (await applied(session.fetch, session.dialect)).dates
         target: SchemaTarget

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 import asyncpg
 
+from creditdesk.private_files import open_private_bytes
 from creditdesk.storage.connector import HostConnector
 from creditdesk.storage.dialects import Dialect, Execute, PostgreSQL, SQLite
 from creditdesk.storage.migrations import LocksUnavailable
@@ -67,7 +71,37 @@ class SQLiteSchemaConnection:
 
 
 @asynccontextmanager
-async def migration_lock(url: str) -> AsyncIterator[None]:
+async def sqlite_migration_lock(path: str) -> AsyncIterator[None]:
+    """Waits until no other migration of a SQLite file runs, and keeps others waiting.
+
+    The lock is on a file beside the database, which exists while a migration runs, and ends with its
+    process. A lock on the database itself would end those of SQLite as it is closed.
+    """
+    lock = Path(f"{path}-migration")
+    while (file := _lock_file(lock)) is None:  # noqa: ASYNC110 - another process holds the lock
+        await asyncio.sleep(_POLL_SECONDS)
+    with file:
+        try:
+            yield
+        finally:
+            lock.unlink()  # noqa: ASYNC240 - a name in a local folder, removed at once
+
+
+def _lock_file(path: Path) -> BinaryIO | None:
+    """The locked file; None while another process holds the lock, or has just removed the file."""
+    file = open_private_bytes(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    file.close()
+    return None
+
+
+@asynccontextmanager
+async def postgresql_migration_lock(url: str) -> AsyncIterator[None]:
     """Waits until no other migration of a PostgreSQL database runs, and keeps others waiting.
 
     The lock is a transaction's, which poolers keep on one connection. Asking for it again and again,

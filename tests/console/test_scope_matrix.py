@@ -140,6 +140,8 @@ async def test_a_manager_of_another_location_sees_none_of_its_records(
                 leaks += [f"{path} fails"] if answer.status_code >= 500 else []
             palette = await manager.get(f"/console/search?q={PART}", headers={"hx-request": "true"})
             leaks += ["palette"] if "/console/customers/" in palette.text else []
+            described = await manager.get(f"/console/search/credits?q={PART}", headers={"hx-request": "true"})
+            leaks += ["credits"] if "/console/credits/" in described.text or described.status_code != 200 else []
 
 
 @pytest.mark.parametrize("entity", SCOPED, ids=lambda entity: entity.__name__)
@@ -199,5 +201,7 @@ async def test_a_reader_of_the_ledger_sees_no_record_without_its_role(
             found = await ledger_reader.get(f"/console/search?q={PART}", headers={"hx-request": "true"})
             leaks += ["search"] if "Ada" in found.text or f"{WORD} credit" in found.text else []
             leaks += ["view"] if f"{WORD} view" in found.text else []
+            described = await ledger_reader.get(f"/console/search/credits?q={PART}", headers={"hx-request": "true"})
+            leaks += ["credits"] if "/console/credits/" in described.text or "/search/credits" in found.text else []
             first = await ledger_reader.get("/console/")
             leaks += ["menu"] if "/console/admin" in first.text or "/console/bulk" in first.text else []

@@ -41,11 +41,33 @@ class SearchHit:
 
 
 async def _search(page: ConsolePage) -> Response:
-    text = page.request.query_params.get("q", "").strip()[:_MAX_TEXT]
+    text = _searched_text(page)
     groups = await _groups(page, text) if text else []
-    if page.is_fragment:
-        return page.render("search_results.html", groups=groups, text=text)
-    return page.render("search.html", groups=groups, text=text)
+    # Descriptions have no index: over a million credits the page would wait half a second for them.
+    is_text = bool(text) and not _by_number(text.lstrip("#"))
+    described = _described_credits(text) if is_text and page.may(CoworkerBookingCredit, "list") else ""
+    template = "search_results.html" if page.is_fragment else "search.html"
+    return page.render(template, groups=groups, text=text, described=described, query=urlencode({"q": text}))
+
+
+async def _search_descriptions(page: ConsolePage) -> Response:
+    """The credits whose description contains the text: the part of the results that follows the others."""
+    text = _searched_text(page)
+    if not page.is_fragment:
+        return page.redirect(_described_credits(text))
+    query = {"CoworkerBookingCredit_Description": text} if text else {}
+    credits_ = await _find(page, CoworkerBookingCredit, query)
+    owners = await _owner_names(page, credits_)
+    return page.render("search_credits.html", hits=[_credit(each, owners) for each in credits_], text=text)
+
+
+def _searched_text(page: ConsolePage) -> str:
+    return page.request.query_params.get("q", "").strip()[:_MAX_TEXT]
+
+
+def _described_credits(text: str) -> str:
+    """The list of the credits whose description contains the text."""
+    return f"{list_path(CoworkerBookingCredit)}?{urlencode({'CoworkerBookingCredit_Description': text})}"
 
 
 async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHit]]]:
@@ -54,14 +76,13 @@ async def _groups(page: ConsolePage, text: str) -> list[tuple[str, list[SearchHi
     by_number = _by_number(number)
     customers, credits_, bookings, resources, views = await asyncio.gather(
         _find(page, Coworker, {"Coworker_FullName": text}),
-        _find(page, CoworkerBookingCredit, by_number or {"CoworkerBookingCredit_Description": text}),
+        _find(page, CoworkerBookingCredit, by_number),
         _find(page, Booking, by_number),
         # There are few resources, but many bookings of each.
         _find(page, Resource, {} if by_number else {"Resource_Name": text}),
         read_views(page),
     )
-    owner = CoworkerBookingCredit.meta().columns["CoworkerId"]
-    owners = (await reference_names(page, [owner], credits_)).get(owner.name, {})
+    owners = await _owner_names(page, credits_)
     found = [
         (mark("Customers"), [_customer(each) for each in customers]),
         (mark("Credits"), [_credit(each, owners) for each in credits_]),
@@ -88,6 +109,11 @@ async def _find(page: ConsolePage, entity: type[Entity], query: dict[str, Any]) 
         return []
     listed = await allowed(page.client.find(entity.path(), {**query, "size": _MAX_HITS}), RecordPage([], 0))
     return listed.records
+
+
+async def _owner_names(page: ConsolePage, credits_: list[dict[str, Any]]) -> Mapping[int, str]:
+    owner = CoworkerBookingCredit.meta().columns["CoworkerId"]
+    return (await reference_names(page, [owner], credits_)).get(owner.name, {})
 
 
 def _customer(record: dict[str, Any]) -> SearchHit:
@@ -128,4 +154,7 @@ def _pages(page: ConsolePage, text: str) -> list[SearchHit]:
     return [SearchHit(title, path) for title, path in entries if text in title.lower()][:_MAX_HITS]
 
 
-SEARCH_SCREENS: Final = (Screen("/console/search", _search),)
+SEARCH_SCREENS: Final = (
+    Screen("/console/search", _search),
+    Screen("/console/search/credits", _search_descriptions),
+)

@@ -12,7 +12,7 @@ from creditdesk.auth.users_admin import ensure_roles
 from creditdesk.entities.security.credential import Credential
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
-from creditdesk.schema.errors import PermissionDenied, ValidationError
+from creditdesk.schema.errors import PermissionDenied, StateConflict, ValidationError
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
@@ -186,13 +186,24 @@ async def test_limited_administrator_cannot_remove_own_limit(store: Store) -> No
         await create(store, caller, Email="bob@example.org", IsAdmin=True, Businesses=(north,))
 
 
+async def test_nobody_deletes_the_own_user(each_store: Store) -> None:
+    own = await create_person(each_store, "own@example.org")
+    async with each_store.write_session() as session:
+        before = await stored(session, User, own)
+        caller = Principal(own, "own@example.org", unrestricted=True)
+        with pytest.raises(StateConflict, match="your own user"):
+            await USERS.delete(session, User, before, request_context(caller))
+        assert await session.get(User, own) is not None
+
+
 async def test_deleted_user_leaves_no_credentials(each_store: Store) -> None:
+    caller = Principal(0, "root@example.org", unrestricted=True)
     north = await create_location(each_store)
     user_id = await create_person(each_store, business_ids=(north,), roles=MANAGER)
     await create_authenticator(each_store).sign_in(password_form(), None, SIGN_IN_TIME)
     async with each_store.write_session() as session:
         before = await stored(session, User, user_id)
-        await USERS.delete(session, User, before, request_context(ROOT_PRINCIPAL))
+        await USERS.delete(session, User, before, request_context(caller))
     async with each_store.read_session() as reading:
         assert await reading.count(Credential) == 0
         assert await reading.count(User) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraServ
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
+from creditdesk.entities.reports.exception_acknowledgement import ExceptionAcknowledgement
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.mapping import state_id
@@ -305,6 +307,19 @@ async def test_an_acknowledged_exception_says_who_when_and_why(reports: ReportCl
     [found] = await exceptions(reports)
     accepted = (found["AcknowledgedBy"], found["AcknowledgedOn"], found["Note"])
     assert accepted == ("boss@example.com", "2026-01-02T12:00:00Z", "Paid in cash")
+
+
+async def test_accepting_an_exception_again_with_the_same_note_stores_nothing(reports: ReportClient) -> None:
+    await plant_override(reports)
+    [found] = await exceptions(reports)
+    body = {"Key": found["Key"], "Note": "Paid in cash"}
+    together = await asyncio.gather(*(reports.http.post(ACKNOWLEDGEMENTS, json=body) for _ in range(5)))
+    again = await reports.post(ACKNOWLEDGEMENTS, Key=found["Key"], Note="Paid by card")
+    stored = await reports.ledger.find(ExceptionAcknowledgement, Key=found["Key"])
+    assert [each["Note"] for each in stored] == ["Paid in cash", "Paid by card"]
+    assert {answer.status_code for answer in together} == {200}
+    assert {answer.json()["Value"]["Id"] for answer in together} == {stored[0]["Id"]}
+    assert again.json()["Value"]["Id"] == stored[1]["Id"]
 
 
 @pytest.mark.parametrize(

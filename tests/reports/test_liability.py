@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from creditdesk.entities.sys.business import Business
 from tests.reports.report_client import ReportClient, amounts
 
 
@@ -58,3 +59,13 @@ async def test_a_deleted_credit_still_stood_before_it_was_deleted(reports: Repor
     assert response.status_code == 200, response.text
     assert amounts((await reports.get("liability", At="2026-01-31"))["Rows"], "Outstanding") == [("40.00",)]
     assert (await reports.get("liability"))["Rows"] == []
+
+
+async def test_two_locations_of_one_name_have_rows_of_their_own(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    other = await ledger.add(Business, Name="Mill", CurrencyId=ledger.currency)
+    await reports.grant(40)
+    await reports.grant(25, BusinessId=other)
+    for name, values in {"ageing": {}, "liability": {"By": "kind"}}.items():
+        rows = (await reports.get(name, **values))["Rows"]
+        assert amounts(rows, "Location", "Outstanding") == [("Mill", "40.00"), ("Mill", "25.00")]

@@ -2,7 +2,7 @@
 
 A principal may write a user or user role only if it holds every right that the record has before
 and after; an unrestricted one holds all. So a manager can neither create an administrator nor take
-over the account of one.
+over the account of one. Nobody deletes the own user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from creditdesk.auth.totp import is_valid_secret
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
-from creditdesk.schema.errors import NotFound, PermissionDenied, invalid_field
+from creditdesk.schema.errors import NotFound, PermissionDenied, StateConflict, invalid_field
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, ForwardingService, Principal, RequestContext
 
@@ -104,6 +104,8 @@ class UserService(ForwardingService):
         self, session: WriteSession, entity: type[Entity], before: Record, context: RequestContext
     ) -> None:
         user_id = before["Id"]
+        if user_id == context.principal.user_id:
+            raise StateConflict("You cannot delete your own user: ask another administrator.")
         stored = await _get_stored(session, User, user_id)
         require_rights(context.principal, await user_rights(session, {}, stored))
         await delete_credential(session, user_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import Final
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
@@ -48,12 +49,14 @@ _FORECAST_COLUMNS: Final = (
 def ageing(view: LedgerView) -> ReportResult:
     """The outstanding amounts of every group by the time until they expire."""
     found = [each for each in holdings(view) if each.position.remaining]
-    groups: dict[tuple[str, CreditType, str, str, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
+    # Two locations may have one name.
+    groups: dict[tuple[str, int, CreditType, str, str, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
     totals: dict[tuple[CreditType, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
     for each in found:
         credit = each.credit
         location = view.locations[credit.business_id].name
-        group = (location, credit.credit_type, credit.unit, credit.funding.value, credit.plan or credit.product)
+        plan = credit.plan or credit.product
+        group = (location, credit.business_id, credit.credit_type, credit.unit, credit.funding.value, plan)
         for amounts in (groups[group], totals[credit.credit_type, credit.unit]):
             amounts[expiry_band(view, credit)] += each.position.outstanding
             amounts["Expired"] += each.position.expired
@@ -63,8 +66,8 @@ def ageing(view: LedgerView) -> ReportResult:
         subtitle="When what is owed will expire",
         columns=AGEING_COLUMNS,
         rows=tuple(
-            (group[0], group[1].value, *group[2:], *_cells(group[1], group[2], groups[group]))
-            for group in sorted(groups)
+            (location, kind.value, unit, funding, plan, *_cells(kind, unit, amounts))
+            for (location, _, kind, unit, funding, plan), amounts in sorted(groups.items(), key=itemgetter(0))
         ),
         totals=tuple(
             ("Total", kind.value, unit, "", "", *_cells(kind, unit, totals[kind, unit]))

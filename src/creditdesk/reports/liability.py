@@ -188,9 +188,14 @@ def _group_rows(view: LedgerView, found: list[_HeldSum], by: str) -> list[tuple[
     groups: dict[tuple[Cell, ...], list[_HeldSum]] = defaultdict(list)
     for each in found:
         credit = each.credit
-        location = view.locations[credit.business_id].name
-        groups[location, credit.credit_type.value, credit.unit, *keys[by](credit)].append(each)
-    return [(*key, _number(groups[key]), *_sums(groups[key])) for key in sorted(groups, key=repr)]
+        # Two locations may have one name.
+        location = (view.locations[credit.business_id].name, credit.business_id)
+        groups[*location, credit.credit_type.value, credit.unit, *keys[by](credit)].append(each)
+    return [
+        (name, *rest, _number(groups[key]), *_sums(groups[key]))
+        for key in sorted(groups, key=repr)
+        for name, _, *rest in (key,)
+    ]
 
 
 def _number(found: list[_HeldSum]) -> int:

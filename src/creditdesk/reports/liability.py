@@ -191,11 +191,7 @@ def _group_rows(view: LedgerView, found: list[_HeldSum], by: str) -> list[tuple[
         # Two locations may have one name.
         location = (view.locations[credit.business_id].name, credit.business_id)
         groups[*location, credit.credit_type.value, credit.unit, *keys[by](credit)].append(each)
-    return [
-        (name, *rest, _number(groups[key]), *_sums(groups[key]))
-        for key in sorted(groups, key=repr)
-        for name, _, *rest in (key,)
-    ]
+    return [(key[0], *key[2:], _number(groups[key]), *_sums(groups[key])) for key in sorted(groups, key=repr)]
 
 
 def _number(found: list[_HeldSum]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,12 @@ async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'new.db'}"
         return
-    server = request.getfixturevalue("postgres_server")
-    url = create_postgres_database(server)
+    yield request.getfixturevalue("empty_postgres")
+
+
+@pytest.fixture
+def empty_postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, for what SQLite has no case of."""
+    url = create_postgres_database(postgres_server)
     yield url
-    drop_postgres_database(server, url)
+    drop_postgres_database(postgres_server, url)

@@ -171,22 +171,18 @@ async def test_program_serves_a_newer_schema_that_only_expanded(empty: str) -> N
     assert len([step for step in await migration_steps(empty) if step.applied_on]) == LATEST_VERSION
 
 
-async def test_index_that_a_killed_build_left_invalid_is_built_again(empty: str) -> None:
-    if empty.startswith("sqlite"):
-        pytest.skip("SQLite builds an index in a transaction")
-    await (await open_store(empty, migrated=True)).close()
+async def test_index_that_a_killed_build_left_invalid_is_built_again(empty_postgres: str) -> None:
+    await (await open_store(empty_postgres, migrated=True)).close()
     index = "hold_created_on_ix"
-    await run_sql(empty, f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass")
-    await (await open_store(empty, migrated=True)).close()
+    await run_sql(empty_postgres, f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{index}'::regclass")
+    await (await open_store(empty_postgres, migrated=True)).close()
     valid = f"SELECT indisvalid FROM pg_index WHERE indexrelid = '{index}'::regclass"
-    assert await run_sql(empty, valid) == [(True,)]
+    assert await run_sql(empty_postgres, valid) == [(True,)]
 
 
-async def test_change_waits_for_a_lock_without_keeping_others_waiting(empty: str) -> None:
-    if empty.startswith("sqlite"):
-        pytest.skip("SQLite locks the whole database")
-    await (await open_store(empty, migrated=True)).close()
-    reader = await asyncpg.connect(empty)
+async def test_change_waits_for_a_lock_without_keeping_others_waiting(empty_postgres: str) -> None:
+    await (await open_store(empty_postgres, migrated=True)).close()
+    reader = await asyncpg.connect(empty_postgres)
     transaction = reader.transaction()
     await transaction.start()
     await reader.fetch("SELECT * FROM hold")
@@ -196,7 +192,7 @@ async def test_change_waits_for_a_lock_without_keeping_others_waiting(empty: str
         tried.set()
         await execute("ALTER TABLE hold ADD COLUMN later BIGINT", ())
 
-    async with schema_connection(empty) as connection:
+    async with schema_connection(empty_postgres) as connection:
         with pytest.raises(LocksUnavailable):
             async with connection.transaction() as execute:
                 await add_column(execute, connection.dialect)
@@ -206,4 +202,4 @@ async def test_change_waits_for_a_lock_without_keeping_others_waiting(empty: str
         await transaction.rollback()
         await change
     await reader.close()
-    assert await run_sql(empty, "SELECT count(later) FROM hold") == [(0,)]
+    assert await run_sql(empty_postgres, "SELECT count(later) FROM hold") == [(0,)]

@@ -94,12 +94,10 @@ async def hosts(database: str) -> AsyncIterator[tuple[Host, Host]]:
 
 async def _open(url: str) -> Store:
     """The store. A busy machine may need longer than the short deadline for a statement: then once more."""
-    for _ in range(9):
-        try:
-            return await open_store(url, connections=3, statement_seconds=STATEMENT_SECONDS)
-        except ConnectionError:
-            continue
-    return await open_store(url, connections=3, statement_seconds=STATEMENT_SECONDS)
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(ConnectionError):
+                return await open_store(url, connections=3, statement_seconds=STATEMENT_SECONDS)
 
 
 @pytest_asyncio.fixture

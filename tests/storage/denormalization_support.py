@@ -1,9 +1,10 @@
-"""Expected denormalized values, and records that change at random."""
+"""Expected denormalized values, records that change at random, and schemas without denormalized values."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
@@ -12,10 +13,13 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
 from creditdesk.entities.catalog import CATALOG
-from creditdesk.schema.entity import Column, Entity, Record, entity_by_name
+from creditdesk.schema.entity import Column, Entity, Record, declared_entities, entity_by_name
 from creditdesk.schema.fields import Reference
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, Store
+from creditdesk.storage.denormalization import denormalizations
+from creditdesk.storage.naming import location_column, shortened_name, table_name
+from tests.support.databases import run_sql
 from tests.support.record_builder import RecordBuilder, sample_value, stored_row
 
 DENORMALIZED_ENTITIES = tuple(entity for entity in CATALOG if entity.meta().denormalized_columns)
@@ -110,3 +114,52 @@ class RandomRecords:
         entity = entity_by_name(name)
         several = self.random.sample(self.ids[name], self.random.choice((1, 2)))
         await unit.update(entity, [(i, {column: self.value(entity, column)}) for i in several])
+
+
+async def strip_copies(url: str) -> None:
+    """Removes all that denormalized values need, as a release does not have it that knows none."""
+    await run_sql(url, "DELETE FROM migration_state WHERE name = 'triggers'")
+    every = [each for entity in declared_entities() for each in denormalizations(entity)]
+    for each in every:
+        name = shortened_name(f"{each.table}_{each.reference_column}", "_follow")
+        of_table = {"true": each.table, "anew": each.table, "follow": each.source_table}
+        for ending, table in (of_table | {"late": each.source_table}).items():
+            on = "" if url.startswith("sqlite") else f" ON {table}"
+            await run_sql(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
+    for entity in declared_entities():
+        if entity.counted:
+            await _strip_locations(url, table_name(entity), location_column(entity))
+    for each in every:
+        for column in each.columns:
+            for ending in ("", "_created_on"):
+                name = shortened_name(f"{each.table}_{column}{ending}", "_ix")
+                await run_sql(url, f"DROP INDEX IF EXISTS {name}_ix")
+            await run_sql(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
+
+
+async def _strip_locations(url: str, table: str, location: str) -> None:
+    """Removes the counters by location."""
+    for event in ("insert", "delete", "update"):
+        on = "" if url.startswith("sqlite") else f" ON {table}"
+        await run_sql(url, f"DROP TRIGGER {table}_counters_{event}{on}")
+    await run_sql(url, f"DROP INDEX {shortened_name(f'{table}_{location}_created_on', '_ix')}_ix")
+
+
+async def rows_from_before(url: str) -> None:
+    """A use and its sources up to three references away, as an older program wrote them."""
+    when = "0" if url.startswith("sqlite") else "now()"
+    base = f"created_on, updated_on, unique_id) VALUES (1, {when}, {when}, '{uuid4()}'"
+    for table, columns, values in (
+        ("currency", "code, code_fold", "'EUR', 'eur'"),
+        ("business", "currency_id", "1"),
+        ("coworker", "full_name", "'Ada'"),
+        (
+            "coworker_booking_credit",
+            "business_id, coworker_id, description, description_fold, remaining_credit, total_credit",
+            "1, 1, 'Grant', 'grant', 0, 0",
+        ),
+        ("coworker_booking_credit_use_history", "coworker_booking_credit_id", "1"),
+    ):
+        await run_sql(url, f"INSERT INTO {table} (id, {base}, {values})".replace(
+            "unique_id)", f"unique_id, {columns})"
+        ))  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import timedelta
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -20,13 +19,12 @@ from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.currency import Currency
-from creditdesk.schema.entity import declared_entities
 from creditdesk.schema.query import Comparison
 from creditdesk.schema.repository import Store
-from creditdesk.storage.denormalization import denormalizations
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.migrations import MIGRATIONS, OlderDatabase
-from creditdesk.storage.naming import location_column, shortened_name, table_name
+from creditdesk.storage.naming import table_name
+from tests.storage.denormalization_support import rows_from_before, strip_copies
 from tests.storage.storage_contract import where
 from tests.support.databases import run_sql
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, LedgerBuilder, money
@@ -194,7 +192,9 @@ async def test_existing_rows_get_denormalized_values(empty: str) -> None:
     """The schema before step 4 has no column, index or trigger of denormalized values."""
     await migrate(empty)
     await strip_copies(empty)
-    links = await rows_from_before(empty)
+    [number] = [each.number for each in MIGRATIONS if each.name == "denormalized values"]
+    await run_sql(empty, f"DELETE FROM schema_version WHERE number >= {number}")
+    await rows_from_before(empty)
     with pytest.raises(OlderDatabase):
         await open_store(empty)
     store = await open_store(empty, migrated=True)
@@ -209,62 +209,11 @@ async def test_existing_rows_get_denormalized_values(empty: str) -> None:
     assert use["CoworkerBookingCreditDescription"] == "Grant"
     assert use["BookingId"] is None
     async with store.write_session() as unit:
-        await unit.update(Currency, [(links["currency"], {"Code": "CHF"})])
+        await unit.update(Currency, [(1, {"Code": "CHF"})])
     async with store.read_session() as reading:
         [use] = await reading.find(CoworkerBookingCreditUseHistory)
     assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "CHF"
     await store.close()
-
-
-async def strip_copies(url: str) -> None:
-    """Removes all that denormalized values need."""
-    every = [each for entity in declared_entities() for each in denormalizations(entity)]
-    for each in every:
-        name = shortened_name(f"{each.table}_{each.reference_column}", "_follow")
-        of_table = {"true": each.table, "anew": each.table, "follow": each.source_table}
-        for ending, table in (of_table | {"late": each.source_table}).items():
-            on = "" if url.startswith("sqlite") else f" ON {table}"
-            await run_sql(url, f"DROP TRIGGER IF EXISTS {name}_{ending}{on}")
-    for entity in declared_entities():
-        if entity.counted:
-            await strip_locations(url, table_name(entity), location_column(entity))
-    for each in every:
-        for column in each.columns:
-            for ending in ("", "_created_on"):
-                name = shortened_name(f"{each.table}_{column}{ending}", "_ix")
-                await run_sql(url, f"DROP INDEX IF EXISTS {name}_ix")
-            await run_sql(url, f"ALTER TABLE {each.table} DROP COLUMN {column}")
-    [number] = [each.number for each in MIGRATIONS if each.name == "denormalized values"]
-    await run_sql(url, f"DELETE FROM schema_version WHERE number >= {number}")
-
-
-async def strip_locations(url: str, table: str, location: str) -> None:
-    """Removes the counters by location."""
-    for event in ("insert", "delete", "update"):
-        on = "" if url.startswith("sqlite") else f" ON {table}"
-        await run_sql(url, f"DROP TRIGGER {table}_counters_{event}{on}")
-    await run_sql(url, f"DROP INDEX {shortened_name(f'{table}_{location}_created_on', '_ix')}_ix")
-
-
-async def rows_from_before(url: str) -> dict[str, int]:
-    """A use and its sources up to three references away, as an older program wrote them."""
-    when = "0" if url.startswith("sqlite") else "now()"
-    base = f"created_on, updated_on, unique_id) VALUES (1, {when}, {when}, '{uuid4()}'"
-    for table, columns, values in (
-        ("currency", "code, code_fold", "'EUR', 'eur'"),
-        ("business", "currency_id", "1"),
-        ("coworker", "full_name", "'Ada'"),
-        (
-            "coworker_booking_credit",
-            "business_id, coworker_id, description, description_fold, remaining_credit, total_credit",
-            "1, 1, 'Grant', 'grant', 0, 0",
-        ),
-        ("coworker_booking_credit_use_history", "coworker_booking_credit_id", "1"),
-    ):
-        await run_sql(url, f"INSERT INTO {table} (id, {base}, {values})".replace(
-            "unique_id)", f"unique_id, {columns})"
-        ))  # fmt: skip
-    return {"currency": 1}
 
 
 async def test_step_12_fills_defaults_and_moves_preferences_into_lists(empty: str) -> None:

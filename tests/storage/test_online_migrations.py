@@ -11,6 +11,8 @@ import asyncpg
 import pytest
 
 from creditdesk.audit.verify import verify_ledger
+from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
+from creditdesk.entities.sys.currency import Currency
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.engine import migrate_database, migration_steps, open_store, planned_changes
 from creditdesk.storage.migrations import (
@@ -25,6 +27,7 @@ from creditdesk.storage.migrations import (
 )
 from creditdesk.storage.schema_connections import PostgreSQLSchemaConnection, SQLiteSchemaConnection
 from creditdesk.storage.sqlite import SQLiteStore
+from tests.storage.denormalization_support import DENORMALIZED_ENTITIES, rows_from_before, strip_copies
 from tests.storage.test_saved_databases import Saved, saved, schema_names
 from tests.support.databases import run_sql
 from tests.support.progress import CollectingReporter
@@ -144,6 +147,33 @@ async def test_older_program_goes_on_until_the_contract_steps(saved: Saved) -> N
     )
     assert (number, repeats) == (highest, 2)
     await (await open_store(saved.url)).close()
+
+
+async def test_rows_of_an_older_program_get_new_denormalized_values(empty: str) -> None:
+    """Until `--contract`, a trigger fills what the older program's inserts leave out."""
+    await (await open_store(empty, migrated=True)).close()
+    await strip_copies(empty)
+    [waiting] = await migrate_database(empty, contract=False)
+    assert waiting.startswith("Drop the triggers")
+    assert await migrate_database(empty, contract=False) == [waiting]
+    await rows_from_before(empty)
+    store = await open_store(empty)
+    async with store.read_session() as reading:
+        [use] = await reading.find(CoworkerBookingCreditUseHistory)
+        for entity in DENORMALIZED_ENTITIES:
+            assert await reading.stale(entity, 0, 10) == []
+    assert use["CoworkerBookingCreditBusinessCurrencyCode"] == "EUR"
+    assert use["CoworkerBookingCreditDescription"] == "Grant"
+    async with store.write_session() as unit:
+        await unit.update(Currency, [(1, {"Code": "CHF"})])
+        assert await unit.stale(CoworkerBookingCreditUseHistory, 0, 10) == []
+    await store.close()
+    assert [name for name in await schema_names(empty) if name.endswith("_fill")]
+    planned = await planned_changes(empty)
+    assert [(change.title, change.kind) for change in planned] == [(waiting, StepKind.CONTRACT)]
+    assert await migrate_database(empty, contract=True) == []
+    assert not [name for name in await schema_names(empty) if name.endswith("_fill")]
+    assert await planned_changes(empty) == []
 
 
 async def test_journal_stays_append_only_while_causes_are_filled(saved: Saved) -> None:

@@ -105,26 +105,41 @@ def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect)
     """Triggers that update copies with their source, and refuse any other change of them."""
     for entity in entities:
         for each in denormalizations(entity):
-            name = shortened_name(f"{each.table}_{each.reference_column}", "_follow")
+            name = _trigger_name(each)
             moved = _changed(each.source_columns, dialect)
             follow = _propagate(each, dialect)
-            yield from dialect.update_trigger(
-                f"{name}_follow", "AFTER", each.source_table, each.source_columns, moved, follow
+            yield from dialect.row_trigger(
+                f"{name}_follow", f"AFTER UPDATE OF {', '.join(each.source_columns)}", each.source_table, moved, follow
             )
             yield from dialect.deferred_trigger(f"{name}_late", each.source_table, each.source_columns, moved, follow)
             # The foreign key was checked before, and holds a lock on the source.
             assignment = _assignment(each, f"NEW.{each.reference_column}")
-            yield from dialect.update_trigger(
-                f"{name}_anew", "AFTER", each.table, (each.reference_column,), _changed((each.reference_column,), dialect),
+            yield from dialect.row_trigger(
+                f"{name}_anew", f"AFTER UPDATE OF {each.reference_column}", each.table,
+                _changed((each.reference_column,), dialect),
                 f"UPDATE {each.table} SET {assignment} WHERE id = NEW.id;",
             )  # fmt: skip
-            yield from dialect.update_trigger(
-                f"{name}_true", "BEFORE", each.table, each.columns, _changed(each.columns, dialect),
+            yield from dialect.row_trigger(
+                f"{name}_true", f"BEFORE UPDATE OF {', '.join(each.columns)}", each.table,
+                _changed(each.columns, dialect),
                 dialect.trigger_error(
                     f"{each.table} copies only what {each.source_table} holds",
                     _stale_condition(each, "NEW", f"NEW.{each.reference_column}", dialect),
                 ),
             )  # fmt: skip
+
+
+def insert_triggers(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, list[str]]]:
+    """Triggers, by name, that fill the copies of rows which a program inserts that does not know them all."""
+    for each in denormalizations(entity):
+        source_id = f"NEW.{each.reference_column}"
+        # As for `_anew`, the foreign key was checked before, and holds a lock on the source.
+        fill = (
+            f"UPDATE {each.table} SET {_assignment(each, source_id)} "
+            f"WHERE id = NEW.id AND ({_stale_condition(each, each.table, source_id, dialect)});"
+        )
+        name = f"{_trigger_name(each)}_fill"
+        yield name, dialect.row_trigger(name, "AFTER INSERT", each.table, f"{source_id} IS NOT NULL", fill)
 
 
 def stale_query(entity: type[Entity], dialect: Dialect) -> Fragment:
@@ -152,6 +167,10 @@ def stale_query(entity: type[Entity], dialect: Dialect) -> Fragment:
         f"WHERE t.id > {after_id} AND ({' OR '.join(differing)}) ORDER BY t.id LIMIT {limit}",
         (after_id, limit),
     )
+
+
+def _trigger_name(each: Denormalization) -> str:
+    return shortened_name(f"{each.table}_{each.reference_column}", "_follow")
 
 
 def _propagate(each: Denormalization, dialect: Dialect) -> str:

@@ -51,6 +51,8 @@ class Dialect(ABC):
     encoders: ClassVar[Mapping[type[Field], Convert]]
     decoders: ClassVar[Mapping[type[Field], Convert]]
     counters: ClassVar[RowCounters]
+    row_trigger_drop: ClassVar[str]
+    """Drops a `row_trigger`; formatted with its name."""
     nulls_first: ClassVar[str]
     nulls_last: ClassVar[str]
     id_order_hint: ClassVar[str]
@@ -136,10 +138,8 @@ class Dialect(ABC):
         """Whether two values differ, null being equal to null."""
 
     @abstractmethod
-    def update_trigger(
-        self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
-    ) -> list[str]:
-        """A row trigger BEFORE or AFTER an UPDATE of one of the columns."""
+    def row_trigger(self, name: str, event: str, table: str, when: str, body: str) -> list[str]:
+        """A trigger for each row of an event like `AFTER UPDATE OF name`."""
 
     @abstractmethod
     def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:
@@ -177,6 +177,7 @@ class SQLite(Dialect):
     encoders = {DateTime: to_microseconds, Boolean: int, Object: encode_object}
     decoders = {DateTime: DateTimeCache().__getitem__, Boolean: bool, Object: decode_object}
     counters = SQLiteRowCounters()
+    row_trigger_drop = "DROP TRIGGER IF EXISTS {}"
     nulls_first = ""
     nulls_last = ""
     # SQLite takes any of two indexes on that column, whichever is sorted as the query asks.
@@ -253,12 +254,10 @@ class SQLite(Dialect):
     def is_distinct(self, one: str, other: str) -> str:
         return f"{one} IS NOT {other}"
 
-    def update_trigger(
-        self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
-    ) -> list[str]:
+    def row_trigger(self, name: str, event: str, table: str, when: str, body: str) -> list[str]:
         return [
-            f"DROP TRIGGER IF EXISTS {name}",
-            f"CREATE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} ON {table} WHEN {when} BEGIN {body} END",
+            self.row_trigger_drop.format(name),
+            f"CREATE TRIGGER {name} {event} ON {table} WHEN {when} BEGIN {body} END",
         ]
 
     def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:  # noqa: ARG002 - there is one writer at a time
@@ -293,6 +292,7 @@ class PostgreSQL(Dialect):
     encoders = {Object: encode_object}
     decoders = {DateTime: with_utc, Object: decode_object}
     counters = PostgreSQLRowCounters()
+    row_trigger_drop = "DROP FUNCTION IF EXISTS {}() CASCADE"
     nulls_first = " NULLS FIRST"
     nulls_last = " NULLS LAST"
     id_order_hint = ""
@@ -350,13 +350,10 @@ class PostgreSQL(Dialect):
     def is_distinct(self, one: str, other: str) -> str:
         return f"{one} IS DISTINCT FROM {other}"
 
-    def update_trigger(
-        self, name: str, timing: str, table: str, columns: Sequence[str], when: str, body: str
-    ) -> list[str]:
+    def row_trigger(self, name: str, event: str, table: str, when: str, body: str) -> list[str]:
         return [
             _trigger_function(name, body),
-            f"CREATE OR REPLACE TRIGGER {name} {timing} UPDATE OF {', '.join(columns)} "
-            f"ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
+            f"CREATE OR REPLACE TRIGGER {name} {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()",
         ]
 
     def deferred_trigger(self, name: str, table: str, columns: Sequence[str], when: str, body: str) -> list[str]:

@@ -122,8 +122,7 @@ async def _migrate_store(store: _AnyStore, url: str, contract: bool, announce: C
         else:
             connection = await stack.enter_async_context(store.pool.acquire())
             target = OnlineTarget(PostgreSQLSchemaConnection(connection), announce)
-        waiting = await migrate(target, _timestamp(), contract=contract)
-    return [step.title for step in waiting]
+        return await migrate(target, _timestamp(), contract=contract)
 
 
 async def migration_steps(url: str) -> list[Step]:

@@ -5,11 +5,11 @@ So an entity or a field needs no step of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from creditdesk.schema.entity import Entity, declared_entities
-from creditdesk.storage.denormalization import backfill_statements, denormalization_triggers
+from creditdesk.storage.denormalization import backfill_statements, denormalization_triggers, insert_triggers
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.migrations import state
 from creditdesk.storage.migrations.backfill import Backfill
@@ -99,6 +99,9 @@ async def _fill_copies(target: SchemaTarget) -> None:
     # Before they are filled, triggers keep what is filled already.
     for change in _trigger_changes(target.dialect, entities):
         await target.change(change)
+    if target.has_servers:
+        for change in _window_trigger_changes(target.dialect, entities):
+            await target.change(change)
     for number, (table, statement) in enumerate(backfill_statements(entities), 1):
         await target.backfill(Backfill(f"{number} {state.COPIES}{table}", table, (f"{statement} WHERE {{rows}}",)))
     await target.change(state.forget_copies)
@@ -186,6 +189,36 @@ def _trigger_changes(dialect: Dialect, entities: Sequence[type[Entity]]) -> Iter
         statements = (*append_only_guards([entity], dialect), *denormalization_triggers([entity], dialect))
         if statements:
             yield _statements(*statements)
+
+
+def _window_trigger_changes(dialect: Dialect, entities: Sequence[type[Entity]]) -> Iterator[Change]:
+    """Triggers that fill the new copies in rows of older programs, each recorded until the window closes."""
+    for entity in entities:
+        for name, statements in insert_triggers(entity, dialect):
+            yield _window_trigger(name, statements)
+
+
+def _window_trigger(name: str, statements: Sequence[str]) -> Change:
+    async def create(execute: Execute, dialect: Dialect) -> None:
+        for statement in statements:
+            await execute(statement, ())
+        await state.write(execute, dialect, state.window_trigger(name), "")
+
+    return create
+
+
+async def drop_window_triggers(target: SchemaTarget, names: Iterable[str]) -> None:
+    """Drops the triggers that served older programs, each alone."""
+    for name in names:
+        await target.change(_drop_window_trigger(name))
+
+
+def _drop_window_trigger(name: str) -> Change:
+    async def drop(execute: Execute, dialect: Dialect) -> None:
+        await execute(dialect.row_trigger_drop.format(name), ())
+        await state.forget(execute, dialect, state.window_trigger(name))
+
+    return drop
 
 
 def triggers_digest(dialect: Dialect) -> str:

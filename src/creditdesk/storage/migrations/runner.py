@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations import state
 from creditdesk.storage.migrations.backfill import Backfill
-from creditdesk.storage.migrations.declared import add_missing, replace_triggers, triggers_digest
+from creditdesk.storage.migrations.declared import add_missing, drop_window_triggers, replace_triggers, triggers_digest
 from creditdesk.storage.migrations.step import Change, Migration, StepKind, existing_columns
 from creditdesk.storage.migrations.steps import MIGRATIONS, OLDEST_VERSION
 from creditdesk.storage.migrations.target import SchemaTarget
@@ -20,11 +20,14 @@ _VERSION_TABLE: Final = (
     "(number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_on TEXT NOT NULL, kind TEXT)"
 )
 
+_WINDOW_TITLE: Final = "Drop the triggers that fill new columns in rows of the older version."
 
-async def migrate(target: SchemaTarget, applied_on: str, *, contract: bool) -> list[Migration]:
-    """Applies the pending steps and adds what is declared and missing; returns the steps that still wait.
 
-    Without `contract` these are the contract steps, and what follows them in order. Raises NewerDatabase
+async def migrate(target: SchemaTarget, applied_on: str, *, contract: bool) -> list[str]:
+    """Applies the pending steps and adds what is declared and missing; returns the titles of what still waits.
+
+    Without `contract` these are the contract steps, what follows them in order, and the end of triggers that
+    serve older programs. Raises NewerDatabase
     when the database has contract steps that this program does not know.
     """
     steps, _ = await _read(target)
@@ -43,13 +46,23 @@ async def migrate(target: SchemaTarget, applied_on: str, *, contract: bool) -> l
         await _contract(target, waiting, applied_on)
         await add_missing(target, ())
         waiting = []
+    _, recorded = await _read(target)
+    window_triggers = state.window_triggers(recorded)
     if contract:
-        await target.change(state.close_window)
+        await _close_window(target, window_triggers)
     version = max((each.number for each in pending if each not in waiting), default=steps.version)
     if version >= OLDEST_VERSION and recorded.get(state.TRIGGERS) != triggers_digest(target.dialect):
         target.announce("Triggers by their current definitions.", StepKind.EXPAND)
         await replace_triggers(target)
-    return waiting
+    titles = [step.title for step in waiting]
+    return [*titles, _WINDOW_TITLE] if window_triggers and not contract else titles
+
+
+async def _close_window(target: SchemaTarget, window_triggers: Collection[str]) -> None:
+    if window_triggers:
+        target.announce(_WINDOW_TITLE, StepKind.CONTRACT)
+        await drop_window_triggers(target, window_triggers)
+    await target.change(state.close_window)
 
 
 async def _read(target: SchemaTarget) -> tuple[AppliedSteps, dict[str, str]]:

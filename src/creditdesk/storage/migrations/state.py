@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import Fragment, Parameter
 from creditdesk.storage.migrations.backfill import Backfill
+
+_NAME: Final = Parameter("name", 0)
 
 CREATE_TABLE: Final = "CREATE TABLE IF NOT EXISTS migration_state (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 
@@ -19,6 +22,7 @@ TRIGGERS: Final = "triggers"
 _POSITION: Final = "position "
 _NEW: Final = "new "
 _AHEAD: Final = "ahead "
+_WINDOW_TRIGGER: Final = "window trigger "
 COPIES: Final = "copies of "
 """What the names of backfills of new copies contain."""
 
@@ -37,6 +41,16 @@ def new_copies_of(table: str) -> str:
     return f"{_NEW}{COPIES}{table}"
 
 
+def window_trigger(name: str) -> str:
+    """The name under which a trigger is recorded that serves older programs only."""
+    return f"{_WINDOW_TRIGGER}{name}"
+
+
+def window_triggers(recorded: Iterable[str]) -> list[str]:
+    """The triggers among what is recorded that serve older programs only."""
+    return [name.removeprefix(_WINDOW_TRIGGER) for name in recorded if name.startswith(_WINDOW_TRIGGER)]
+
+
 async def forget_copies(execute: Execute, _dialect: Dialect) -> None:
     """All new copies are filled; the next ones of the same table are filled from its first row again."""
     await execute(f"DELETE FROM migration_state WHERE name LIKE '%{COPIES}%'", ())
@@ -46,13 +60,18 @@ async def forget_triggers(execute: Execute, _dialect: Dialect) -> None:
     await execute(f"DELETE FROM migration_state WHERE name = '{TRIGGERS}'", ())
 
 
+async def forget(execute: Execute, dialect: Dialect, name: str) -> None:
+    bound = Fragment(f"DELETE FROM migration_state WHERE name = {_NAME}", (_NAME,)).numbered(dialect).bind((name,))
+    await execute(bound.text, bound.values)
+
+
 async def read(execute: Execute) -> dict[str, str]:
     """All values by name."""
     return {str(name): str(value) for name, value in await execute("SELECT name, value FROM migration_state", ())}
 
 
 async def write(execute: Execute, dialect: Dialect, name: str, value: str) -> None:
-    parameters = (Parameter("name", 0), Parameter("value", 1))
+    parameters = (_NAME, Parameter("value", 1))
     text = (
         f"INSERT INTO migration_state (name, value) VALUES ({', '.join(map(str, parameters))}) "
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value"

@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 
 from creditdesk.api.error_handlers import BodyTimeout, BodyTooLarge
+from creditdesk.api.origin import first_header
 from creditdesk.schema.errors import invalid_field
 
 MAX_FORM_FIELDS: Final = 5000
@@ -21,15 +22,29 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 async def read_body(request: Request, max_bytes: int, max_seconds: float = FORM_SECONDS) -> bytes:
     """The body's bytes. Raises BodyTooLarge without reading past the limit, and BodyTimeout."""
+    task = asyncio.current_task()
+    assert task is not None
+    is_late = False
+
+    def stop() -> None:
+        nonlocal is_late
+        is_late = True
+        task.cancel()
+
+    # `asyncio.timeout` costs four times as much, for every write.
+    timer = asyncio.get_running_loop().call_later(max_seconds, stop)
     try:
-        async with asyncio.timeout(max_seconds):
-            return await _read_stream(request, max_bytes)
-    except TimeoutError:
-        raise BodyTimeout(f"The body did not arrive within {max_seconds:g} seconds") from None
+        return await _read_stream(request, max_bytes)
+    except asyncio.CancelledError:
+        if is_late and task.uncancel() == 0:
+            raise BodyTimeout(f"The body did not arrive within {max_seconds:g} seconds") from None
+        raise
+    finally:
+        timer.cancel()
 
 
 async def _read_stream(request: Request, max_bytes: int) -> bytes:
-    declared = request.headers.get("content-length", "")
+    declared = first_header(request.scope, b"content-length") or ""
     if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
     chunks: list[bytes] = []

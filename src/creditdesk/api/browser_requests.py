@@ -5,6 +5,7 @@ A browser adds remembered Basic credentials to every request, also to one that a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from creditdesk.schema.errors import DomainError, PermissionDenied
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
 """`none` is a request that the user started, such as from the address bar."""
+_BROWSER_HEADERS: Final = frozenset({b"sec-fetch-site", b"sec-fetch-mode", b"origin"})
 _BODY_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -41,24 +43,22 @@ def require_own_site(headers: Headers, allowed_origins: frozenset[str]) -> None:
 
 
 def require_declared_type(headers: Headers) -> None:
-    """Raises UnsupportedMediaType for a browser's body that does not say what it is.
+    """Raises UnsupportedMediaType for the body of a browser's request that does not say what it is.
 
     A foreign page can send text or a file without asking first, but not `application/json`.
     """
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if has_body and is_browser(headers) and content_type not in _BODY_TYPES:
+    if has_body and content_type not in _BODY_TYPES:
         raise UnsupportedMediaType("A browser must send the body as application/json")
 
 
-def is_browser(headers: Headers) -> bool:
-    """Whether a browser sent the request. Older ones are known by their User-Agent alone."""
-    return (
-        "sec-fetch-site" in headers
-        or "sec-fetch-mode" in headers
-        or "origin" in headers
-        or headers.get("user-agent", "").startswith("Mozilla/")
-    )
+def is_browser(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser sent these headers. Older ones are known by their User-Agent alone."""
+    for name, value in headers:
+        if name in _BROWSER_HEADERS or (name == b"user-agent" and value.startswith(b"Mozilla/")):
+            return True
+    return False
 
 
 def _is_own(origin: str, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Where a request comes from: the client's address behind trusted proxies, and its User-Agent."""
+"""What the headers of a request say: where it comes from, behind trusted proxies, and with what."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
             return hops[-proxy_hops]
     client = scope.get("client")
     return str(client[0]) if client else None
+
+
+def first_header(scope: Mapping[str, Any], name: bytes) -> str | None:
+    """The first header of a name in lower case, as servers pass them."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None

@@ -29,7 +29,7 @@ from creditdesk.api.error_handlers import (
     internal_error_response,
     unavailable_response,
 )
-from creditdesk.api.origin import client_address
+from creditdesk.api.origin import client_address, first_header
 from creditdesk.api.replica_reads import ReplicaReads
 from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
@@ -80,7 +80,7 @@ class Api:
             return
         except DomainError as error:
             ERRORS.count(type(error).__name__)
-            response = error_response(error, offers_basic=not is_browser(request.headers))
+            response = error_response(error, offers_basic=not is_browser(scope["headers"]))
         except ClientDisconnect:
             # A broken encoding of the body ends it in the same way, and that client still listens.
             response = error_response(invalid_field("Body", "ended before it was complete"))
@@ -110,7 +110,7 @@ class Api:
             response = error_response(MethodNotAllowed("This path does not support the method"))
             response.headers["Allow"] = ", ".join(methods)
             return response
-        if route.method not in SAFE_METHODS:
+        if route.method not in SAFE_METHODS and is_browser(request.scope["headers"]):
             self._check_site(request.headers, route)
         if route.is_public:
             return await route.handler(self.context, request)
@@ -136,7 +136,7 @@ class Api:
         )
 
     def _check_site(self, headers: Headers, route: Route) -> None:
-        """Refuses writes of other sites. The token endpoint reads a form whatever its type."""
+        """Refuses a browser's writes of other sites. The token endpoint reads a form whatever its type."""
         require_own_site(headers, self._allowed_origins)
         if not route.is_public:
             require_declared_type(headers)
@@ -146,23 +146,14 @@ class Api:
         api, method = self.context, scope["method"]
         now = api.clock()
         address = client_address(scope, api.proxy_hops)
-        principal = await api.authenticator.authenticate(_header(scope, b"authorization"), now, address)
+        principal = await api.authenticator.authenticate(first_header(scope, b"authorization"), now, address)
         if api.rate_limiter.is_active:
             await api.rate_limiter.check(principal, method, now)
         return RequestContext(principal, now, _idempotency_key(scope) if method == "POST" else None, address)
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
-    """The first header of a name in lower case, as servers pass them."""
-    for key, value in scope["headers"]:
-        if key == name:
-            text: str = value.decode("latin-1")
-            return text
-    return None
-
-
 def _idempotency_key(scope: Scope) -> str | None:
-    key = (_header(scope, b"idempotency-key") or "").strip()
+    key = (first_header(scope, b"idempotency-key") or "").strip()
     if len(key) > MAX_KEY_LENGTH:
         raise invalid_field("Idempotency-Key", f"must be at most {MAX_KEY_LENGTH} characters")
     return key or None

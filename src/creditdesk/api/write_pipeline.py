@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext
+from creditdesk.api.origin import first_header
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.ledger.idempotency import SavedResponse, find_response, save_responses
 from creditdesk.schema.conflicts import retry_conflict
@@ -51,7 +52,7 @@ class WriteEndpoint(ABC, Generic[ParsedT]):
     async def __call__(self, api: ApiContext, request: Request, context: RequestContext, record_id: int) -> Response:
         self.authorize(context.principal)
         body = await read_body(request, api.settings.body_limit_bytes, api.settings.body_seconds)
-        content_type = request.headers.get("content-type", "")
+        content_type = first_header(request.scope, b"content-type") or ""
         parsed = self.parse(WriteInput(body, content_type, record_id))
         fingerprint = request_fingerprint(request, body) if context.idempotency_key else ""
         response = await self.submit(api, parsed, context, fingerprint)

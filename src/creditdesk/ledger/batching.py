@@ -102,8 +102,8 @@ class BatchQueue(Generic[Session, Request, Result]):
             self._task = asyncio.create_task(self._run(), context=context)
         if len(self._queue) >= self._expected:
             self._batch_ready.set()
-        # A client that disconnects does not cancel the batch.
-        return await asyncio.shield(future)
+        # A client that disconnects cancels its future alone: the batch runs in a task of its own.
+        return await future
 
     async def _run(self) -> None:
         try:

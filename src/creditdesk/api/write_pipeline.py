@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,8 +29,7 @@ from creditdesk.telemetry.metrics import RETRIES
 ParsedT = TypeVar("ParsedT")
 
 
-@dataclass(frozen=True, slots=True)
-class WriteInput:
+class WriteInput(Struct, frozen=True):
     """What a write is parsed from: its body, and the id in its path (0 without one)."""
 
     body: bytes

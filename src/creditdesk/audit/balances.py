@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from creditdesk.audit.amount_text import amount_text
 from creditdesk.audit.findings import AuditFinding, FindingCode, difference

@@ -10,10 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from creditdesk.schema.errors import Conflict, DomainError, Unavailable
 from creditdesk.telemetry.metrics import BATCH_REQUESTS, BATCH_SECONDS, BATCH_WAITING, RETRIES
@@ -38,8 +40,7 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending(Generic[Request, Result]):
+class _Pending(Struct, Generic[Request, Result], frozen=True):
     request: Request
     conflict_keys: frozenset[Hashable]
     idempotent: bool

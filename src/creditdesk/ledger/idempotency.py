@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 
@@ -18,8 +17,7 @@ from creditdesk.schema.service import RequestContext
 from creditdesk.telemetry.metrics import REPLAYS
 
 
-@dataclass(frozen=True, slots=True)
-class SavedResponse:
+class SavedResponse(Struct, frozen=True):
     """A response: its HTTP status and its exact bytes."""
 
     status: int

@@ -91,13 +91,16 @@ def parse_decimal(value: object, message: str) -> Decimal:
     """A finite number of at most 40 digits, 0 to 9 alone. Raises ParseError, with `message` for no number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ParseError(message)
-    text = str(value).strip()
-    if isinstance(value, str) and not _DECIMAL_PATTERN.fullmatch(text):
-        raise ParseError(message)
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise ParseError(message) from None
+    if isinstance(value, Decimal):
+        number = value
+    else:
+        text = str(value).strip()
+        if isinstance(value, str) and not _DECIMAL_PATTERN.fullmatch(text):
+            raise ParseError(message)
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise ParseError(message) from None
     if not number.is_finite():
         raise ParseError(message)
     if number.adjusted() > 40 or len(number.as_tuple().digits) > 40:

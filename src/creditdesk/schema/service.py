@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from msgspec import Struct
+
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.repository import WriteSession
 
@@ -50,8 +52,7 @@ class Principal:
         return self.locations is None or not self.locations.isdisjoint(location_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(Struct, frozen=True):
     """One request: its principal, its time (read once), its idempotency key and its client's address."""
 
     principal: Principal

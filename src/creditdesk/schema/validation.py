@@ -7,9 +7,10 @@ parsed `reference_checks` in its transaction, and `ParsedWrite.resolve` returns 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from msgspec import Struct
 
 from creditdesk.schema.conversions import ParseError, check_storable
 from creditdesk.schema.entity import Column, Entity, Record
@@ -19,8 +20,7 @@ from creditdesk.schema.fields import Collection, Reference
 NOT_FOUND_MESSAGE: Final = "is not found"
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceCheck:
+class ReferenceCheck(Struct, frozen=True):
     """Ids of `entity` that must exist in `column`; the other two go into the field error."""
 
     column: str
@@ -30,8 +30,7 @@ class ReferenceCheck:
     attempted_value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionChange:
+class CollectionChange(Struct, frozen=True):
     """A change to a collection: replace all members, then add, then remove.
 
     `replacement` is None where the body leaves the present members.
@@ -47,8 +46,7 @@ class CollectionChange:
         return tuple(sorted((start | set(self.added)) - set(self.removed)))
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedWrite:
+class ParsedWrite(Struct, frozen=True):
     """A parsed body: values by column name, the references to check, and the errors so far.
 
     missing: the required columns that the body leaves without a value. objects: the CustomFields that
@@ -61,7 +59,7 @@ class ParsedWrite:
     reference_checks: tuple[ReferenceCheck, ...]
     errors: tuple[FieldError, ...]
     missing: tuple[Column, ...] = ()
-    objects: Mapping[str, Any] = field(default_factory=dict)
+    objects: Mapping[str, Any] = {}
 
     def resolve(self, missing: Mapping[str, set[int]], before: Record | None = None) -> Record:
         """The values to write, once the references were looked up.
@@ -71,28 +69,39 @@ class ParsedWrite:
         Raises ValidationError with every error in field order: those of parsing, missing values and
         references, and immutable fields that differ from `before`.
         """
-        stored = before or {}
+        if before is None:
+            return self._resolve_new(missing)
+        stored = before
         unchanged = {name for name, raw in self.objects.items() if stored.get(name) == raw}
         errors = [error for error in self.errors if error.PropertyName not in unchanged]
         errors += self._missing_reference_errors(missing, stored)
         errors += [
-            missing_field(_error_name(column))
-            for column in self.missing
-            if before is None or not _is_blank(before.get(column.name))
+            missing_field(_error_name(column)) for column in self.missing if not _is_blank(stored.get(column.name))
         ]
         values = {
             name: stored.get(name) if value is None and _is_blank(stored.get(name)) else value
             for name, value in self.values.items()
         }
         values |= {name: stored[name] for name in unchanged}
-        if before is not None:
-            errors += self._immutable_errors(before)
-            columns = self.entity.meta().columns
-            values = {name: v for name, v in values.items() if not columns[name].field.immutable}
+        errors += self._immutable_errors(stored)
+        columns = self.entity.meta().columns
+        values = {name: v for name, v in values.items() if not columns[name].field.immutable}
         if errors:
             raise ValidationError(*_in_field_order(self.entity, errors))
         for name, change in self.collection_changes.items():
             values[name] = change.apply_to(stored.get(name) or ())
+        return values
+
+    def _resolve_new(self, missing: Mapping[str, set[int]]) -> Record:
+        """The same for a new record, which has no values yet."""
+        errors = [*self.errors, *(missing_field(_error_name(column)) for column in self.missing)]
+        if missing:
+            errors += self._missing_reference_errors(missing, {})
+        if errors:
+            raise ValidationError(*_in_field_order(self.entity, errors))
+        values = dict(self.values)
+        for name, change in self.collection_changes.items():
+            values[name] = change.apply_to(())
         return values
 
     def _missing_reference_errors(self, missing: Mapping[str, set[int]], stored: Record) -> list[FieldError]:
@@ -115,11 +124,48 @@ class ParsedWrite:
 
 def parse_create(entity: type[Entity], body: Mapping[str, Any]) -> ParsedWrite:
     """Parses a new record: every stored own field, with its default where the body has none."""
-    parser = _BodyParser(entity, _lower_keys(body), creating=True)
-    for column in entity.meta().writable_columns:
-        ignored = column.field.read_only or column.field.update_only
-        parser.parse_column(column, ignore_body=ignored)
+    lower = _lower_keys(body)
+    parser = _BodyParser(entity, lower, creating=True)
+    for each in _new_columns(entity):
+        if each.is_simple and each.key not in lower:
+            parser.values[each.column.name] = each.default
+        else:
+            parser.parse_column(each.column, ignore_body=each.is_ignored)
     return parser.result()
+
+
+class _NewColumn(NamedTuple):
+    """How a column of a new record is set.
+
+    `key` is its name in a body in lower case, empty where the body is ignored. A simple one has its default,
+    and nothing else follows, where the body lacks it.
+    """
+
+    column: Column
+    key: str
+    is_ignored: bool
+    is_simple: bool
+    default: Any
+
+
+_NEW_COLUMNS: Final[dict[type[Entity], tuple[_NewColumn, ...]]] = {}
+
+
+def _new_columns(entity: type[Entity]) -> tuple[_NewColumn, ...]:
+    """The writable columns of an entity, in order; worked out once."""
+    found = _NEW_COLUMNS.get(entity)
+    if found is None:
+        found = _NEW_COLUMNS[entity] = tuple(map(_new_column, entity.meta().writable_columns))
+    return found
+
+
+def _new_column(column: Column) -> _NewColumn:
+    kind = column.field
+    is_ignored = kind.read_only or kind.update_only
+    is_checked = (kind.required and not is_ignored) or isinstance(kind, Collection) or kind.write_only
+    default = kind.default_value
+    is_simple = not is_checked and not (isinstance(kind, Reference) and default)
+    return _NewColumn(column, "" if is_ignored else column.name.lower(), is_ignored, is_simple, default)
 
 
 def parse_update(entity: type[Entity], body: Mapping[str, Any]) -> ParsedWrite:
@@ -142,7 +188,7 @@ class _BodyParser:
         self._entity = entity
         self._body = body
         self._creating = creating
-        self._values: Record = {}
+        self.values: Record = {}
         self._changes: dict[str, CollectionChange] = {}
         self._checks: list[ReferenceCheck] = []
         self._errors: list[FieldError] = []
@@ -152,7 +198,7 @@ class _BodyParser:
     def result(self) -> ParsedWrite:
         return ParsedWrite(
             self._entity,
-            self._values,
+            self.values,
             self._changes,
             tuple(self._checks),
             tuple(self._errors),
@@ -181,7 +227,7 @@ class _BodyParser:
             value = field.default_value
             if value is None and not field.nullable and not self._creating:
                 return
-        self._values[column.name] = value
+        self.values[column.name] = value
         if isinstance(field, Reference) and field.is_local and value:
             check = ReferenceCheck(column.name, _error_name(column), field.to, (value,), raw)
             self._checks.append(check)

@@ -6,15 +6,15 @@ Each check returns a message about what is wrong, or None. Nothing is repaired (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from creditdesk.ledger.journal.entry import RAISES_TOTAL, EntryType, JournalEntry
 from creditdesk.ledger.rules.amounts import Amount
 
 
-@dataclass(frozen=True, slots=True)
-class AccountBalances:
+class AccountBalances(Struct, frozen=True, gc=False):
     """A credit's balances in its smallest unit, and the number of its journal entries.
 
     `overdraft` is how far below zero it may go; only printing credit may have one (rule 33).

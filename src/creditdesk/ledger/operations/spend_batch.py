@@ -9,9 +9,10 @@ leaves no trace and does not affect the rest of the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+from msgspec import Struct
 
 from creditdesk.ledger.batching import DEFERRED, Deferred
 from creditdesk.ledger.idempotency import (
@@ -48,8 +49,7 @@ Rows = Mapping[type[Entity], Mapping[int, Record]]
 """History rows by history and id."""
 
 
-@dataclass(frozen=True, slots=True)
-class UseSpend:
+class UseSpend(Struct, frozen=True):
     """A use posted to one of the two use histories.
 
     `render` makes the response from the whole history row, inside the transaction.
@@ -66,8 +66,7 @@ class UseSpend:
         return (self.mapping.account_type, self.use.credit_id or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class BasketSpend:
+class BasketSpend(Struct, frozen=True):
     """A spend on a basket. `render` makes the response, inside the transaction."""
 
     request: BasketRequest
@@ -82,8 +81,7 @@ class BasketSpend:
 Spend = UseSpend | BasketSpend
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     """A spend on its way through the batch; it has ended when it has a response."""
 
     spend: Spend

@@ -50,7 +50,7 @@ async def list_or_batch(
 
 
 def _page_body(parsed: ParsedListQuery, page: Page) -> bytes:
-    rows = serializer_for(parsed.query.entity).encode_rows(page.columns)
+    rows = serializer_for(parsed.query.entity).page(page.columns)
     return encode(list_envelope(rows, len(page.columns[0]), parsed, page.total))
 
 

@@ -38,7 +38,7 @@ def json_response(status: int, value: Any, headers: Mapping[str, str] | None = N
 class ListEnvelope(Struct, frozen=True, gc=False):
     """One page of records and its position among all that match."""
 
-    Records: Raw
+    Records: Raw | list[Struct]
     CurrentPageSize: int
     CurrentPage: int
     CurrentOrderField: str
@@ -69,8 +69,8 @@ class ActionEnvelope(Struct, frozen=True, gc=False):
     WasSuccessful: bool = True
 
 
-def list_envelope(records: Raw, count: int, parsed: ParsedListQuery, total: int) -> ListEnvelope:
-    """The page of `count` encoded records. Items count from 1; a page without any has 0 as first and last item."""
+def list_envelope(records: Raw | list[Struct], count: int, parsed: ParsedListQuery, total: int) -> ListEnvelope:
+    """The page of `count` records. Items count from 1; a page without any has 0 as first and last item."""
     page, size = parsed.query.page, parsed.query.size
     pages = -(-total // size)
     first = (page - 1) * size + 1 if count else 0

@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Encoder
 
-from creditdesk.schema.conversions import format_datetime, format_decimal
+from creditdesk.schema.conversions import convert_column, format_datetime, format_decimal
 from creditdesk.schema.entity import Column, Entity, Record
 from creditdesk.schema.fields import (
     Boolean,
@@ -32,7 +32,7 @@ from creditdesk.schema.fields import (
 
 ValueFormatter = Callable[[Any], Any]
 MAX_CACHED_NUMBERS: Final = 16_384
-"""Formatted numbers kept before the cache is cleared."""
+"""Formatted numbers, and datetimes, kept before the cache is cleared."""
 ENCODED_ROWS: Final = 250
 """Rows that are serialized in one step."""
 ENCODER: Final = Encoder(decimal_format="number")
@@ -67,13 +67,21 @@ def _number_formatter(field: Field) -> ValueFormatter:
     return _NUMBERS[field.places].__getitem__
 
 
-def _datetime_formatter(_: Field) -> ValueFormatter:
-    def formatter(value: datetime) -> Any:
-        # The encoder writes six digits of a fraction, also where the last ones are zeros.
-        fraction = value.microsecond
-        return format_datetime(value) if fraction and not fraction % 10 else value
+class _FormattedDatetimes(dict[datetime, Raw]):
+    """Formatted datetimes. The encoder's own have six digits of a fraction, also where the last ones are zeros."""
 
-    return formatter
+    def __missing__(self, value: datetime) -> Raw:
+        if len(self) >= MAX_CACHED_NUMBERS:
+            self.clear()
+        formatted = self[value] = Raw(f'"{format_datetime(value)}"'.encode())
+        return formatted
+
+
+_DATETIMES: Final = _FormattedDatetimes()
+
+
+def _datetime_formatter(_: Field) -> ValueFormatter:
+    return _DATETIMES.__getitem__
 
 
 def _list_formatter(_: Field) -> ValueFormatter:
@@ -135,19 +143,21 @@ class Serializer:
         layout = self._rows
         formatted: list[Iterable[Any]] = list(columns)
         for at, formatter in layout.conversions:
-            formatted[at] = [None if value is None else formatter(value) for value in columns[at]]
+            formatted[at] = convert_column(columns[at], formatter)
         for at in layout.null_positions:
             formatted[at] = repeat(None)
         formatted[layout.is_new_position] = repeat(False)
-        shown = zip(*(columns[at] for at in layout.title_positions), strict=True)
-        formatted[layout.title_position] = [layout.title(values) for values in shown]
+        formatted[layout.title_position] = layout.titles([columns[at] for at in layout.title_positions])
         return list(map(layout.struct_type, *formatted))
 
-    def encode_rows(self, columns: Sequence[Sequence[Any]]) -> Raw:
-        """The rows of a page as a JSON array, in steps that keep the event loop from running for about 2 ms each."""
+    def page(self, columns: Sequence[Sequence[Any]]) -> list[Struct] | Raw:
+        """The rows of a page for its envelope.
+
+        Many are encoded already, in steps that keep the event loop from running for about 2 ms each.
+        """
         count = len(columns[0])
         if count <= ENCODED_ROWS:
-            return Raw(encode(self.rows(columns)))
+            return self.rows(columns)
         slices = (
             [column[first : first + ENCODED_ROWS] for column in columns] for first in range(0, count, ENCODED_ROWS)
         )
@@ -157,7 +167,7 @@ class Serializer:
         """A full record: collections as arrays, each followed by its two delta fields, which are null."""
         layout = self._records
         values = list(self._values_of(record))
-        title = layout.title([values[at] for at in layout.title_positions])
+        [title] = layout.titles([(values[at],) for at in layout.title_positions])
         for at, formatter in layout.conversions:
             value = values[at]
             if value is not None:
@@ -185,19 +195,19 @@ class _RowLayout:
         )
         self.is_new_position = names.index("IsNew")
         parts = [(text, column) for text, column in entity.meta().title_parts if column]
-        self.title = _title_formatter(parts, entity.meta().title_parts[-1])
+        self.titles = _title_formatter(parts, entity.meta().title_parts[-1])
         self.title_position = names.index("ToStringText")
         self.title_positions = [names.index(column.name) for _, column in parts]
 
 
 def _title_formatter(
     parts: Sequence[tuple[str, Column]], last: tuple[str, Column | None]
-) -> Callable[[Sequence[Any]], str]:
-    """Makes ToStringText of the values of its columns: all parts, or the first alone where another is missing."""
+) -> Callable[[Sequence[Sequence[Any]]], list[str]]:
+    """Makes ToStringText of all rows from its columns: all parts, or the first alone where another is missing."""
     before = parts[0][0]
     if len(parts) == 1:
         # The usual one, at a fraction of the cost.
-        return lambda values: before + ("" if values[0] is None else str(values[0]))
+        return lambda columns: [before + ("" if value is None else str(value)) for value in columns[0]]
     end = "" if last[1] else last[0]
 
     def title(values: Sequence[Any]) -> str:
@@ -206,7 +216,7 @@ def _title_formatter(
             return before + shown[0]
         return "".join(text + value for (text, _), value in zip(parts, shown, strict=True)) + end
 
-    return title
+    return lambda columns: [title(values) for values in zip(*columns, strict=True)]
 
 
 def _plain_text(column: Column, value: Any) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from creditdesk.schema.conversions import convert_column
+
 if TYPE_CHECKING:
     from creditdesk.schema.entity import Record
     from creditdesk.storage.dialects import Dialect
@@ -107,8 +109,7 @@ class RowDecoder:
             return list(joined)
         columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
         for position, decode in self.decoders:
-            column = columns[position]
-            columns[position] = [None if value is None else decode(value) for value in column]
+            columns[position] = convert_column(columns[position], decode)
         return columns
 
 

@@ -20,12 +20,19 @@ from creditdesk.entities.billing.tariff_extra_service import TariffExtraService
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.sys.user import User
-from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.progress import NullReporter
 from creditdesk.transfer.importer import Importer
 from tests.api.test_update_round_trip import changes_of_own_put
-from tests.support.api_client import BOOKINGS, TIME_CREDITS, TIME_USES, ApiClient, booking_item, created_id
+from tests.support.api_client import (
+    BOOKINGS,
+    TIME_CREDITS,
+    TIME_USES,
+    ApiClient,
+    booking_item,
+    created_id,
+    result_value,
+)
 
 BUSINESS, CUSTOMER, RESOURCE_TYPE, RESOURCE = 9001, 9002, 9003, 9004
 SPARSE: dict[str, list[dict[str, Any]]] = {
@@ -124,8 +131,7 @@ async def test_a_sale_without_quantity_is_not_paid(api: ApiClient) -> None:
 
 async def test_a_contract_without_a_plan_stops_no_renewal(api: ApiClient) -> None:
     await api.ledger.add(CoworkerContract, CoworkerId=api.ledger.customer, Active=True, MainContract=True)
-    async with api.ledger.store.write_session() as session:
-        await run_renewals(session, api.ledger.request_context(), api.ledger.context)
+    result_value(await api.post("/api/ledger/renewals"))
     await api.create_credit("20.00")
     [paid] = await api.preview({"Kind": "charge", "Id": 1, "Amount": 1})
     assert paid["parts"] == []
@@ -143,8 +149,7 @@ async def test_benefits_without_an_amount_grant_nothing(api: ApiClient) -> None:
         await ledger.add(time_benefit, ExtraServiceId=ledger.rate, **owner)
     contract = {"CoworkerId": ledger.customer, "IssuedById": ledger.business, "TariffId": plan, "BillingDay": 1}
     await ledger.add(CoworkerContract, Active=True, MainContract=True, StartDate=ledger.now, **contract)
-    async with ledger.store.write_session() as session:
-        await run_renewals(session, ledger.request_context(), ledger.context)
+    result_value(await api.post("/api/ledger/renewals"))
     body = {"CoworkerId": ledger.customer, "BusinessId": ledger.business, "ProductId": product, "Quantity": 1}
     sale = await api.post(CoworkerProduct.path(), {**body, "RepeatCycle": 1, "DiscountAmount": 0, "ActivateNow": True})
     assert sale.json()["WasSuccessful"], sale.text

@@ -23,13 +23,12 @@ from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.operations.product_benefits import ProductService, activate_products
-from creditdesk.ledger.operations.renewals import run_renewals
 from creditdesk.schema.errors import StateConflict, ValidationError
 from creditdesk.schema.params import Params
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal
 from creditdesk.settings import AuthSettings, Settings
-from tests.ledger.test_renewals import add_contract
+from tests.ledger.test_renewals import add_contract, run_due_renewals
 from tests.support.ledger_builder import ADMIN_PRINCIPAL, NOON, LedgerBuilder, money
 from tests.support.users import http_client
 
@@ -189,8 +188,7 @@ async def test_product_benefits_do_not_affect_plan_renewals(ledger: LedgerBuilde
     contract = await add_contract(ledger)
     sale = await add_sale(ledger, await add_product(ledger), ActivateNow=True)
     assert sale == contract
-    async with ledger.store.write_session() as session:
-        assert len(await run_renewals(session, ledger.request_context(), ledger.context)) == 2
+    assert len(await run_due_renewals(ledger)) == 2
 
 
 async def test_the_action_activates_sales_and_can_be_repeated(ledger: LedgerBuilder) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from creditdesk.api.ledger import routes
+from creditdesk.api.ledger import renewals as endpoint
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.ledger.jobs import run_benefit_renewals
+from creditdesk.ledger.loaders.contracts import load_begun_contracts
+from creditdesk.ledger.operations import renewals
 from creditdesk.ledger.rules.renewal import ServiceRenewalTime
+from creditdesk.schema.repository import Finder
+from creditdesk.storage.session import BaseWriteSession
 from tests.support.api_client import ApiClient, result_value
 from tests.support.ledger_builder import money
 
@@ -88,7 +93,7 @@ async def test_a_contract_that_starts_later_than_it_did_renews_from_its_new_star
 async def test_one_request_grants_the_oldest_periods_up_to_its_bound(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "MAX_GRANTS", 4)
+    monkeypatch.setattr(endpoint, "MAX_GRANTS", 4)
     await add_contract(api, YEAR_1)
     first = await api.post(RENEWALS, {"Since": api.timestamp(days=-5)})
     assert first.json()["Message"] == "4 renewals were granted. More may be due: run it again."
@@ -98,10 +103,30 @@ async def test_one_request_grants_the_oldest_periods_up_to_its_bound(
     assert starts == [api.timestamp(days=-days)[:10] for days in (5, 4, 3, 2, 1, 0)]
 
 
+async def test_a_run_reads_in_its_transaction_only_the_contracts_that_it_renews(
+    api: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are looked through before it, so that no write waits for that."""
+    renewed: list[Collection[int] | None] = []
+
+    async def recorded(finder: Finder, now: datetime, contract_ids: Collection[int] | None = None) -> Any:
+        if isinstance(finder, BaseWriteSession):
+            renewed.append(contract_ids)
+        return await load_begun_contracts(finder, now, contract_ids)
+
+    monkeypatch.setattr(renewals, "load_begun_contracts", recorded)
+    monkeypatch.setattr(endpoint, "MAX_GRANTS", 2)
+    contracts = [await add_contract(api, YEAR_1) for _ in range(3)]
+    await api.post(RENEWALS, {"DryRun": True})
+    assert renewed == []
+    assert (await api.post(RENEWALS)).json()["Message"] == "2 renewals were granted. More may be due: run it again."
+    assert renewed == [set(contracts[:2])]
+
+
 async def test_what_is_due_is_listed_in_pages_and_a_dry_run_as_one_run_grants_it(
     api: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(routes, "MAX_GRANTS", 2)
+    monkeypatch.setattr(endpoint, "MAX_GRANTS", 2)
     contracts = [await add_contract(api, YEAR_1) for _ in range(5)]
     pages = [await api.get(RENEWALS, page=page, size=2) for page in (1, 2, 3, 4)]
     assert [each["CoworkerContractId"] for page in pages for each in page["Records"]] == contracts

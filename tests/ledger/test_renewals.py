@@ -36,8 +36,9 @@ async def add_contract(ledger: LedgerBuilder) -> int:
 
 
 async def run_due_renewals(ledger: LedgerBuilder) -> list[tuple[DueRenewal, int]]:
+    contract_ids = {contract["Id"] for contract in await ledger.find(CoworkerContract)}
     async with ledger.store.write_session() as session:
-        return await run_renewals(session, ledger.request_context(), ledger.context)
+        return await run_renewals(session, ledger.request_context(), ledger.context, contract_ids)
 
 
 async def test_rule_27_concurrent_runs_grant_a_period_once(ledger: LedgerBuilder) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.ledger.journal.mapping import (
     MAPPINGS,
     MONEY_MAPPING,
@@ -14,7 +15,7 @@ from creditdesk.ledger.journal.mapping import (
     CreditTypeMapping,
 )
 from creditdesk.ledger.operations.corrections import adjust, reverse, void
-from creditdesk.ledger.operations.renewals import run_renewals
+from creditdesk.ledger.operations.renewals import DueRenewal, run_renewals
 from creditdesk.ledger.services import CreditService, UseService
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import WriteSession
@@ -352,7 +353,12 @@ async def edit_use(simulation: Simulation) -> None:
 async def renew_benefits(simulation: Simulation) -> None:
     """Runs the renewal job twice; the second run grants nothing."""
     ledger = simulation.ledger
-    granted = await simulation.transact(lambda unit: run_renewals(unit, ledger.request_context(), ledger.context))
+    contract_ids = [contract["Id"] for contract in await ledger.find(CoworkerContract)]
+
+    async def renew(unit: WriteSession) -> list[tuple[DueRenewal, int]]:
+        return await run_renewals(unit, ledger.request_context(), ledger.context, contract_ids)
+
+    granted = await simulation.transact(renew)
     for due, credit_id in granted:
         starts = due.period.valid_from(due.clock.zone)
         ends = due.period.expires(due.clock.zone)
@@ -371,8 +377,4 @@ async def renew_benefits(simulation: Simulation) -> None:
                 covers=pays,
             )
         )
-    await simulation.transact_expecting(
-        lambda unit: run_renewals(unit, ledger.request_context(), ledger.context),
-        fails=False,
-        changes=False,
-    )
+    await simulation.transact_expecting(renew, fails=False, changes=False)

@@ -280,7 +280,7 @@ class _RecentActivity:
         async with self.store.read_session() as session:
             contracts = await session.find(CoworkerContract, columns=("Id", "CoworkerId"))
         own = [contract["Id"] for contract in contracts if contract["CoworkerId"] in customers]
-        await self.act(lambda session: run_renewals(session, context, self.ledger, contract_ids=own))
+        await self.act(lambda session: run_renewals(session, context, self.ledger, own))
 
     async def _sell_bundle(self, name: str, quantity: int, context: RequestContext) -> None:
         sale = await self.add(

@@ -51,7 +51,7 @@ async def run_benefit_renewals(
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
     for contract_ids in _contract_batches(due, batch):
         async with store.write_session() as session:
-            granted = await run_renewals(session, context, ledger, since=since, contract_ids=contract_ids, limit=batch)
+            granted = await run_renewals(session, context, ledger, contract_ids, since=since, limit=batch)
         yield granted
     refreshed = 1
     while refreshed:

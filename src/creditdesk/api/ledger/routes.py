@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from starlette.requests import Request
-from starlette.responses import Response
-
-from creditdesk.api.context import ApiContext, Route, json_success
+from creditdesk.api.context import Route
 from creditdesk.api.ledger.endpoints import (
     LedgerPost,
     LedgerRead,
@@ -29,13 +26,11 @@ from creditdesk.api.ledger.params import (
     CREDIT_ID,
     CREDIT_TYPE,
     DAYS,
-    DRY_RUN,
     EFFECTIVE_ON,
     KNOWN_AT,
     REASON,
     REQUIRED_AMOUNT,
     REQUIRED_REASON,
-    SINCE,
     UNTIL,
     USE_IDS,
     check_amount,
@@ -44,11 +39,9 @@ from creditdesk.api.ledger.params import (
     parse_basket,
 )
 from creditdesk.api.ledger.pools import read_pools
+from creditdesk.api.ledger.renewals import RunRenewals, due_renewals_route
 from creditdesk.api.ledger.spends import PreviewBasket, SpendBasket
-from creditdesk.api.openapi_operations import page_schema, read_operation, write_operation
-from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
-from creditdesk.api.responses import json_response
-from creditdesk.auth.permission import require_named_role
+from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
 from creditdesk.ledger.actions import document_amount
 from creditdesk.ledger.journal.accounts import LockedAccount
@@ -65,12 +58,9 @@ from creditdesk.ledger.operations.baskets import load_basket_for_update
 from creditdesk.ledger.operations.corrections import adjust, reverse
 from creditdesk.ledger.operations.draw import without_held
 from creditdesk.ledger.operations.holds import confirm_hold, create_hold, release_hold
-from creditdesk.ledger.operations.renewals import MAX_GRANTS, DueRenewal, find_due_renewals, run_renewals
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
-from creditdesk.schema.params import Params
-from creditdesk.schema.service import RequestContext
 
 EXPIRING_DAYS_DEFAULT: Final = 30
 _EXAMPLE_BASKET: Final = {
@@ -92,7 +82,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
     reversal = write(CORRECT_ROLE, _REVERSAL, _reverse, partial(check_amount, AMOUNT))
     adjustment = write(CORRECT_ROLE, _ADJUSTMENT, _adjust, partial(check_amount, REQUIRED_AMOUNT))
     adoption = write(CORRECT_ROLE, _ADOPTION, _adopt)
-    renewal = write(CORRECT_ROLE, _RENEWAL, _renew)
+    renewal = RunRenewals(ledger)
     balances = LedgerRead(READ_ROLE, _BALANCES, _balances)
     pools = LedgerRead(READ_ROLE, (COWORKER_ID,), read_pools)
     decision = LedgerRead(READ_ROLE, (), _decision)
@@ -106,7 +96,7 @@ def ledger_routes(ledger: LedgerContext, queue: SpendQueue) -> tuple[Route, ...]
         _post("adjustments", adjustment, "Correct what is left of a credit", _EXAMPLE_ADJUSTMENT),
         _post("adoptions", adoption, "Write the grant of a credit that has none", _EXAMPLE_ADOPTION),
         _post("renewals", renewal, "Grant the renewals that are due"),
-        _due_route(),
+        due_renewals_route(),
         _get("balances", balances, "What a customer's credits hold"),
         _get("pools", pools, "What a customer's teams share with it, and what its caps leave"),
         _get("entries/{id}/decision", decision, "The decision that a journal entry carries out"),
@@ -225,69 +215,6 @@ async def _adopt(request: WriteRequest) -> ActionResult:
     return ActionResult("The credit was successfully adopted.", _balance_document(after))
 
 
-_RENEWAL: Final = (DRY_RUN, SINCE)
-
-
-async def _renew(request: WriteRequest) -> ActionResult:
-    session, context, params = request.session, request.context, request.params
-    since = params[SINCE].date() if params[SINCE] else None
-    if params[DRY_RUN]:
-        due = await find_due_renewals(session, context, context.now, since=since)
-        message = f"{len(due)} renewals are due."
-        if len(due) > MAX_GRANTS:
-            message = f"{len(due)} renewals are due. One run grants the first {MAX_GRANTS}."
-        return ActionResult(message, [_format_due(each) for each in due[:MAX_GRANTS]])
-    done = await run_renewals(session, context, request.ledger, since=since, limit=MAX_GRANTS)
-    value = [{**_format_due(due), "CreditId": credit_id} for due, credit_id in done]
-    return ActionResult(
-        f"{len(done)} renewals were granted. More may be due: run it again."
-        if len(done) == MAX_GRANTS
-        else f"{len(done)} renewals were granted.",
-        value,
-    )
-
-
-_DUE_SCHEMA: Final = {
-    "type": "object",
-    "properties": {
-        "Key": {"type": "string"},
-        "CoworkerContractId": {"type": "integer"},
-        "CoworkerId": {"type": "integer"},
-        "Kind": {"type": "string"},
-        "BenefitId": {"type": "integer"},
-        "Amount": {"type": "number"},
-        "ValidFrom": {"type": "string", "format": "date-time"},
-        "ExpireDate": {"type": "string", "format": "date-time"},
-    },
-}
-
-
-def _due_route() -> Route:
-    path = "/api/ledger/renewals"
-    operation = read_operation(path, "The renewals that are due", READ_ROLE, (PAGE, SIZE))
-    return Route("GET", path, _get_due, operation | json_success(page_schema(_DUE_SCHEMA)))
-
-
-async def _get_due(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """A page of what is due, oldest period first."""
-    require_named_role(context.principal, READ_ROLE)
-    params = Params((PAGE, SIZE), request.query_params)
-    params.raise_errors()
-    page, size = params[PAGE] or 1, min(params[SIZE] or DEFAULT_PAGE_SIZE, MAX_GRANTS)
-    # Every contract and its grants are read, which takes long where there are many.
-    due = await api.store.read_detached(lambda session: find_due_renewals(session, context, context.now))
-    return json_response(
-        200,
-        {
-            "Records": [_format_due(each) for each in due[(page - 1) * size : page * size]],
-            "CurrentPage": page,
-            "PageSize": size,
-            "TotalItems": len(due),
-            "HasNextPage": page * size < len(due),
-        },
-    )
-
-
 _BALANCES: Final = (COWORKER_ID, DAYS, AT, KNOWN_AT)
 
 
@@ -326,17 +253,4 @@ def _format_balance(balance: CreditBalance) -> dict[str, Any]:
         "ValidFrom": format_datetime(balance.valid_from) if balance.valid_from else None,
         "ExpireDate": format_datetime(balance.expires) if balance.expires else None,
         **funding_values(balance.funding),
-    }
-
-
-def _format_due(due: DueRenewal) -> dict[str, Any]:
-    return {
-        "Key": due.key,
-        "CoworkerContractId": due.contract.id,
-        "CoworkerId": due.contract.coworker_id,
-        "Kind": due.benefit.mapping.account_type.value,
-        "BenefitId": due.benefit.id,
-        "Amount": document_amount(due.benefit.mapping, due.amount),
-        "ValidFrom": format_datetime(due.period.valid_from(due.clock.zone)),
-        "ExpireDate": format_datetime(due.period.expires(due.clock.zone)),
     }

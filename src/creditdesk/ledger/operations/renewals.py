@@ -106,19 +106,17 @@ async def run_renewals(
     session: WriteSession,
     context: RequestContext,
     ledger: LedgerContext,
+    contract_ids: Collection[int],
     *,
     since: date | None = None,
-    contract_ids: Collection[int] | None = None,
     limit: int = MAX_GRANTS,
 ) -> list[tuple[DueRenewal, int]]:
-    """Grants what is due, at most `limit` of the oldest periods, and returns it with the new credits' ids.
+    """Grants what is due on these contracts, at most `limit` of the oldest periods.
 
-    Each period is granted once, however many runs there are at the same time.
+    Returns what it granted with the new credits' ids. Each period is granted once, however many runs
+    there are at the same time.
     """
     now = ledger.clock()
-    if contract_ids is None:
-        found = (await find_due_renewals(session, context, now, since=since))[:limit]
-        contract_ids = {due.contract.id for due in found}
     # A concurrent run waits here, then finds the keys of these grants.
     await lock_contracts(session, contract_ids)
     due_now = await find_due_renewals(session, context, now, since=since, contract_ids=contract_ids)

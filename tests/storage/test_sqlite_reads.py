@@ -37,7 +37,8 @@ class RecordedReads:
             self.places.append("thread")
             yield self.connection
 
-        return await self.reader.fetch(text, parameters, on_loop, on_thread)
+        rows = self.reader.fetch_at_once(text, parameters, on_loop)
+        return await self.reader.fetch_on_thread(text, parameters, on_thread) if rows is None else rows
 
 
 @pytest_asyncio.fixture

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 def is_file(response: Response) -> bool:
     """Whether a response is a file to be kept by the caller."""
-    return b"content-disposition" in [name for name, _ in response.raw_headers]
+    return b"content-disposition" in dict(response.raw_headers)
 
 
 class AccessTrail:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any, Final, TypeVar
 
+from msgspec import Struct
 from starlette.types import Receive
 
 WATCH_AFTER_SECONDS: Final = 0.1
@@ -18,35 +20,63 @@ class CallerDisconnected(Exception):
     """The caller no longer waits for an answer."""
 
 
-async def unless_disconnected(receive: Receive, read: Callable[[], Awaitable[ResultT]]) -> ResultT:
-    """The result of `read`, which is cancelled when the caller disconnects; it must not read the body.
+class _WatchedRead(Struct, eq=False):
+    """A read that runs; it has a watcher once it has run for `WATCH_AFTER_SECONDS`."""
 
-    Raises CallerDisconnected.
-    """
-    task = asyncio.current_task()
-    assert task is not None
+    task: asyncio.Task[Any]
+    receive: Receive
+    started: float
     watcher: asyncio.Task[None] | None = None
-    disconnected = False
+    is_abandoned: bool = False
 
-    async def watch() -> None:
-        nonlocal disconnected
-        while (await receive())["type"] != "http.disconnect":
+    async def end_on_disconnect(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
             pass
-        disconnected = True
-        task.cancel()
+        self.is_abandoned = True
+        self.task.cancel()
 
-    def start() -> None:
-        nonlocal watcher
-        watcher = asyncio.create_task(watch())
 
-    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, start)
-    try:
-        return await read()
-    except asyncio.CancelledError:
-        if disconnected and task.uncancel() == 0:
-            raise CallerDisconnected from None
-        raise
-    finally:
-        timer.cancel()
-        if watcher is not None:
-            watcher.cancel()
+class DisconnectWatch:
+    """The reads of one application. One timer serves all, as one for each would cost more than its watching."""
+
+    def __init__(self) -> None:
+        self._unwatched: dict[_WatchedRead, None] = {}
+        self._has_timer = False
+
+    async def watch(self, receive: Receive, read: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """The result of `read`, which is cancelled when the caller disconnects; it must not read the body.
+
+        Raises CallerDisconnected.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        watched = _WatchedRead(task, receive, monotonic())
+        self._unwatched[watched] = None
+        if not self._has_timer:
+            self._set_timer(WATCH_AFTER_SECONDS)
+        try:
+            return await read
+        except asyncio.CancelledError:
+            if watched.is_abandoned and task.uncancel() == 0:
+                raise CallerDisconnected from None
+            raise
+        finally:
+            self._unwatched.pop(watched, None)
+            if watched.watcher is not None:
+                watched.watcher.cancel()
+
+    def _set_timer(self, seconds: float) -> None:
+        self._has_timer = True
+        asyncio.get_running_loop().call_later(seconds, self._watch_long_ones)
+
+    def _watch_long_ones(self) -> None:
+        """Gives a watcher to each read that has run for long enough; the first ones started first."""
+        self._has_timer = False
+        now = monotonic()
+        for watched in list(self._unwatched):
+            remaining = watched.started + WATCH_AFTER_SECONDS - now
+            if remaining > 0:
+                self._set_timer(remaining)
+                return
+            del self._unwatched[watched]
+            watched.watcher = asyncio.create_task(watched.end_on_disconnect())

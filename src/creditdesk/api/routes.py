@@ -23,7 +23,7 @@ from creditdesk.api.browser_requests import (
     require_own_site,
 )
 from creditdesk.api.context import ApiContext, ReplicaUse, Route
-from creditdesk.api.disconnects import CallerDisconnected, unless_disconnected
+from creditdesk.api.disconnects import CallerDisconnected, DisconnectWatch
 from creditdesk.api.error_handlers import (
     error_response,
     internal_error_response,
@@ -62,6 +62,7 @@ class Api:
             origin.strip().lower().rstrip("/") for origin in api.settings.allowed_origins.split(",")
         ) - {""}
         self._access_trail = AccessTrail(api)
+        self._disconnects = DisconnectWatch()
         self._replica_reads = ReplicaReads(api, api.replica) if api.replica else None
         self._routes: dict[str, dict[str, Route]] = {}
         for route in (*_entity_routes(api), *_REFERENCE_ROUTES, *api.extra_routes, *pages):
@@ -73,7 +74,7 @@ class Api:
         request = Request(scope, receive)
         try:
             if scope["method"] in SAFE_METHODS:
-                response = await unless_disconnected(receive, partial(self._dispatch, request))
+                response = await self._disconnects.watch(receive, self._dispatch(request))
             else:
                 response = await self._dispatch(request)
         except CallerDisconnected:
@@ -120,20 +121,18 @@ class Api:
             if context.idempotency_key is not None:
                 record.key = sha256(context.idempotency_key.encode()).hexdigest()[:KEY_DIGITS]
         try:
-            response = await self._handle(route, request, context, record_id)
+            if self._replica_reads is None:
+                response = await route.handler(self.context, request, context, record_id)
+            else:
+                response = await self._replica_reads.handle(
+                    route, request, lambda api: route.handler(api, request, context, record_id)
+                )
         except PermissionDenied as error:
             await self._access_trail.record_denial(context, route, error)
             raise
         if is_file(response):
             await self._access_trail.record_file(context, route, request)
         return response
-
-    async def _handle(self, route: Route, request: Request, context: RequestContext, record_id: int) -> Response:
-        if self._replica_reads is None:
-            return await route.handler(self.context, request, context, record_id)
-        return await self._replica_reads.handle(
-            route, request, lambda api: route.handler(api, request, context, record_id)
-        )
 
     def _check_site(self, headers: Headers, route: Route) -> None:
         """Refuses a browser's writes of other sites. The token endpoint reads a form whatever its type."""

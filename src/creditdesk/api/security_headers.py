@@ -18,10 +18,11 @@ _ALWAYS: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 _OF_RECORDS: Final = (*_ALWAYS, (b"cache-control", b"no-store"))
+_NAMES: Final = frozenset(name for name, _ in _OF_RECORDS)
 
 
 def add_security_headers(response: Response, path: str) -> None:
     """Adds the headers that the response does not set itself. Paths under /api answer records."""
     headers = _OF_RECORDS if path[:5].lower() == "/api/" else _ALWAYS
-    given = [name for name, _ in response.raw_headers]
-    response.raw_headers += [header for header in headers if header[0] not in given]
+    given = dict(response.raw_headers)
+    response.raw_headers += headers if _NAMES.isdisjoint(given) else [each for each in headers if each[0] not in given]

@@ -84,18 +84,18 @@ class RowDecoder:
     collections: tuple[tuple[int, Decode], ...] = ()
 
     def decode_records(self, rows: Iterable[Sequence[Any]]) -> list[Record]:
-        names = self.names
-        return [dict(zip(names, self._decode_row(row), strict=True)) for row in rows]
-
-    def _decode_row(self, values: Sequence[Any]) -> list[Any]:
-        row = list(values)
-        for position, decode in self.decoders:
-            value = row[position]
-            if value is not None:
-                row[position] = decode(value)
-        for position, decode in self.collections:
-            row[position] = decode(row[position])
-        return row
+        names, decoders, collections = self.names, self.decoders, self.collections
+        records: list[Record] = []
+        for values in rows:
+            row = list(values)
+            for position, decode in decoders:
+                value = row[position]
+                if value is not None:
+                    row[position] = decode(value)
+            for position, decode in collections:
+                row[position] = decode(row[position])
+            records.append(dict(zip(names, row, strict=True)))
+        return records
 
     def decode_columns(self, rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
         """Many rows, column by column; for statements that select no collections."""

@@ -18,24 +18,21 @@ MAX_REMEMBERED: Final = 1024
 """The memory of slow statements is emptied when it holds this many."""
 
 
-class SlowStatements:
-    """The statements that took longer than `budget` seconds the last time."""
+class SlowStatements(set[str]):
+    """The texts of statements that took longer than `budget` seconds the last time."""
 
     def __init__(self, budget: float) -> None:
+        super().__init__()
         self.budget = budget
-        self._texts: set[str] = set()
-
-    def __contains__(self, text: str) -> bool:
-        return text in self._texts
 
     def record(self, text: str, seconds: float) -> None:
         """Records how long a statement took."""
         if seconds <= self.budget:
-            self._texts.discard(text)
+            self.discard(text)
             return
-        if len(self._texts) >= MAX_REMEMBERED:
-            self._texts.clear()
-        self._texts.add(text)
+        if len(self) >= MAX_REMEMBERED:
+            self.clear()
+        self.add(text)
 
 
 class LongReads:

@@ -7,6 +7,7 @@ engine prepares it once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from creditdesk.schema.entity import Column, Entity
@@ -41,7 +42,7 @@ class Statements(PageBuilder):
 
     def statement(self, key: Any, build: Callable[[], Statement]) -> Statement:
         """The cached statement of this key."""
-        found: Statement = self.cached(key, build)
+        found: Statement = self._cache.get(key) or self.cached(key, build)
         return found
 
     def page(
@@ -168,19 +169,19 @@ class Statements(PageBuilder):
 
     def get(self, entity: type[Entity], record_id: int, filters: Sequence[Filter] = ()) -> BoundStatement:
         """The whole record of an id, if the filters match it."""
-
-        def build() -> Statement:
-            joins, columns = Joins(entity), entity.meta().columns
-            where = self.where(entity, (Filter(columns["Id"], Comparison.EQUALS), *filters), joins)
-            # The argument of the first parameter is the id itself, not a filter.
-            own = where.parameters[0]
-            parameters = (Parameter(own.name, own.argument), *where.parameters[1:])
-            where = Fragment(where.text, parameters)
-            select, decoder = self.select(columns.values(), entity, where, joins)
-            return select.numbered(self.dialect, decoder)
-
         key = ("get", entity, _filter_shape(filters)) if filters else ("get", entity)
-        return self.statement(key, build).bind((record_id, *filters))
+        statement = self.statement(key, partial(self._get_statement, entity, filters))
+        return statement.bind((record_id, *filters))
+
+    def _get_statement(self, entity: type[Entity], filters: Sequence[Filter]) -> Statement:
+        joins, columns = Joins(entity), entity.meta().columns
+        where = self.where(entity, (Filter(columns["Id"], Comparison.EQUALS), *filters), joins)
+        # The argument of the first parameter is the id itself, not a filter.
+        own = where.parameters[0]
+        parameters = (Parameter(own.name, own.argument), *where.parameters[1:])
+        where = Fragment(where.text, parameters)
+        select, decoder = self.select(columns.values(), entity, where, joins)
+        return select.numbered(self.dialect, decoder)
 
     def lock(
         self,

@@ -84,9 +84,12 @@ class SQLiteReadSession(BaseReadSession):
 
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
-            return await self._reader.fetch(text, parameters, self._connection, self._thread_connection)
+            rows = self._reader.fetch_at_once(text, parameters, self._connection)
+            if rows is None:
+                rows = await self._reader.fetch_on_thread(text, parameters, self._thread_connection)
         except sqlite3.OperationalError as error:
             raise translate_error(error) from error
+        return rows
 
 
 class _DetachedReads(BaseReadSession):

@@ -123,35 +123,34 @@ class Reader:
         self._long_threads = ThreadPoolExecutor(MAX_LONG_READS, "creditdesk-long-read", _lower_priority)
         self._running: set[Connection] = set()
 
-    async def fetch(
-        self,
-        text: str,
-        parameters: Sequence[Any],
-        connection: Callable[[], Connection],
-        thread_connection: ThreadConnection,
-    ) -> FetchedRows:
-        """The rows of a SELECT over the connection, or on a thread over one of its own.
+    def fetch_at_once(
+        self, text: str, parameters: Sequence[Any], connection: Callable[[], Connection]
+    ) -> FetchedRows | None:
+        """The rows of a SELECT; None for one that is to run on a thread. Raises sqlite3.Error."""
+        if text in self._threaded:
+            return None
+        started = monotonic()
+        try:
+            rows = connection().fetch_in_time(text, parameters)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return None
+        if monotonic() - started > MAX_LOOP_SECONDS:
+            # Some steps, such as the count of a whole table, take long.
+            self._threaded.record(text, float("inf"))
+        return rows
 
-        Raises Unavailable when its time is over, and sqlite3.Error.
-        """
-        if text not in self._threaded:
-            started = monotonic()
-            try:
-                rows = connection().fetch_in_time(text, parameters)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
-                    raise
-            else:
-                if monotonic() - started > MAX_LOOP_SECONDS:
-                    # Some steps, such as the count of a whole table, take long.
-                    self._threaded.record(text, float("inf"))
-                return rows
+    async def fetch_on_thread(
+        self, text: str, parameters: Sequence[Any], thread_connection: ThreadConnection
+    ) -> FetchedRows:
+        """The rows of a SELECT that `fetch_at_once` left. Raises Unavailable when its time is over, and sqlite3.Error."""
         if text not in self._long.statements:
             with suppress(TimeoutError):
                 return await self._fetch_briefly(text, parameters, thread_connection)
         async with self._long.slot(text):
             with thread_connection() as own:
-                rows, seconds = await self._fetch_on_thread(self._long_threads, own, text, parameters)
+                rows, seconds = await self._run_on_thread(self._long_threads, own, text, parameters)
         self._long.statements.record(text, seconds)
         self._threaded.record(text, seconds)
         return rows
@@ -164,11 +163,11 @@ class Reader:
         async with self._slots:
             async with asyncio.timeout(THREAD_SECONDS):
                 with thread_connection() as own:
-                    rows, seconds = await self._fetch_on_thread(self._threads, own, text, parameters)
+                    rows, seconds = await self._run_on_thread(self._threads, own, text, parameters)
         self._threaded.record(text, seconds)
         return rows
 
-    async def _fetch_on_thread(
+    async def _run_on_thread(
         self, threads: ThreadPoolExecutor, connection: Connection, text: str, parameters: Sequence[Any]
     ) -> tuple[FetchedRows, float]:
         """Interrupts the statement when the task is cancelled."""

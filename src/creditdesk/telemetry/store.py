@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from time import perf_counter
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
@@ -25,8 +25,8 @@ class _TimedSession(AbstractAsyncContextManager[SessionT], Generic[SessionT]):
         self._inner = inner
         self._started = perf_counter()
 
-    async def __aenter__(self) -> SessionT:
-        return await self._inner.__aenter__()
+    def __aenter__(self) -> Coroutine[Any, Any, SessionT]:
+        return self._inner.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

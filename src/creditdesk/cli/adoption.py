@@ -36,7 +36,7 @@ def adopt(
         async with open_database(database) as store, store.write_session() as session:
             after = await adopt_credit(session, (AccountType(kind), credit), reason, request, ledger)
         remaining, total = (document_amount(after.mapping, n) for n in (after.remaining, after.total))
-        echo(f"{after.name} was adopted: {remaining} of {total} remain.")
+        echo(f"{after} was adopted: {remaining} of {total} remain.")
 
     asyncio.run(run())
     return 0

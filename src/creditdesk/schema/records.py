@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import lru_cache
 from os import urandom
 from random import Random
 from typing import Any, Final
@@ -48,7 +49,13 @@ def reproducible_unique_ids(random: Random) -> Iterator[None]:
 
 def update_stamp(now: datetime, by: str | None) -> Record:
     """The base fields that every change sets; UpdatedOn in whole seconds."""
-    return {"UpdatedOn": now.replace(microsecond=0), "UpdatedBy": by}
+    return {"UpdatedOn": _whole_second(now), "UpdatedBy": by}
+
+
+@lru_cache(maxsize=64)
+def _whole_second(instant: datetime) -> datetime:
+    """Cached, because all records of a transaction have the same."""
+    return instant.replace(microsecond=0)
 
 
 def uuid7(at: datetime, random: bytes) -> str:

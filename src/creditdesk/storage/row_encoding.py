@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from creditdesk.schema.conversions import fold_case
@@ -120,6 +121,10 @@ class _ColumnEncoder:
         encode = self.encode
         if encode is None:
             return values
+        first = values[0]
+        if isinstance(first, datetime | str) and values.count(first) == len(values):
+            # As most columns of a batch: its time, its author, its kinds.
+            return [encode(first)] * len(values)
         return [None if value is None else encode(value) for value in values]
 
 

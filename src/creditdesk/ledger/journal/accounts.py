@@ -76,8 +76,7 @@ class LockedAccount(Struct, frozen=True, gc=False):
     def account(self) -> AccountKey:
         return (self.mapping.account_type, self.stored.id)
 
-    @property
-    def name(self) -> str:
+    def __str__(self) -> str:
         return f"{self.mapping.credit_entity.__name__} {self.stored.id}"
 
     @property

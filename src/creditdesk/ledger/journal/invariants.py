@@ -61,10 +61,10 @@ class InvariantViolation(Exception):
     """An operation would violate an invariant; its transaction is rolled back."""
 
 
-def check_invariants(balances: AccountBalances, credit_name: str) -> None:
-    """Raises InvariantViolation with a message for each invariant that does not hold."""
+def check_invariants(balances: AccountBalances, credit: object) -> None:
+    """Raises InvariantViolation with the credit as text and a message for each invariant that does not hold."""
     if violations := [message for check in INVARIANTS if (message := check(balances))]:
-        raise InvariantViolation(f"{credit_name}: {'; '.join(violations)}")
+        raise InvariantViolation(f"{credit}: {'; '.join(violations)}")
 
 
 def replay_steps(

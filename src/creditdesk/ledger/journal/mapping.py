@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
@@ -269,10 +270,14 @@ def new_state_record(account: AccountKey, state: StoredState, now: datetime, uni
     return new_record(AccountState, values, now, "")
 
 
+_instant = lru_cache(maxsize=64)(from_epoch_microseconds)
+"""Cached, because all entries of a transaction have the same."""
+
+
 def entry_record(entry: JournalEntry, digest: bytes) -> Record:
     """The journal record of an entry."""
     mapping = MAPPINGS[entry.credit_kind]
-    recorded = from_epoch_microseconds(entry.recorded_microseconds)
+    recorded = _instant(entry.recorded_microseconds)
     values = {
         "Id": entry.line_id,
         "BusinessId": entry.location_id,
@@ -294,7 +299,7 @@ def entry_record(entry: JournalEntry, digest: bytes) -> Record:
         "IdempotencyKey": entry.idempotency_key,
         "Reverses": entry.reverses,
         "RuleVersion": entry.rule_version,
-        "EffectiveOn": from_epoch_microseconds(entry.effective_microseconds),
+        "EffectiveOn": _instant(entry.effective_microseconds),
         "RecordedOn": recorded,
         "HistoryId": entry.history_id,
         "Override": entry.override,

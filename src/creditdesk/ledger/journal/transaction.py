@@ -161,6 +161,7 @@ class JournalTransaction:
             total -= amount
         elif kind in RAISES_TOTAL:
             total = max(total, remaining)
+        recorded = epoch_microseconds(before.recorded)
         entry = JournalEntry(
             credit_kind=before.mapping.account_type,
             credit_id=before.stored.id,
@@ -177,8 +178,8 @@ class JournalTransaction:
             idempotency_key=metadata.idempotency_key,
             reverses=metadata.reverses,
             rule_version=RULES_VERSION,
-            effective_microseconds=epoch_microseconds(metadata.effective or before.recorded),
-            recorded_microseconds=epoch_microseconds(before.recorded),
+            effective_microseconds=epoch_microseconds(metadata.effective) if metadata.effective else recorded,
+            recorded_microseconds=recorded,
             override=metadata.override,
             cause=metadata.cause,
             location_id=before.stored.business_id,
@@ -188,7 +189,7 @@ class JournalTransaction:
             format_version=FORMAT_VERSION,
         )
         after = replace(before, remaining=remaining, held=held, total=total, sequence=entry.sequence)
-        check_invariants(after.balances, after.name)
+        check_invariants(after.balances, after)
         row = None
         if history is not None:
             used = (total - before.total) - (remaining - before.remaining)

@@ -32,7 +32,7 @@ async def adopt_credit(
     journal = await lock_accounts(session, [account], ledger.clock)
     credit = require_visible(context, journal, account)
     if credit.is_granted:
-        raise StateConflict(f"{credit.name} has a grant, so there is nothing to adopt.")
+        raise StateConflict(f"{credit} has a grant, so there is nothing to adopt.")
     terms = await load_credit_values(session, credit.mapping, account[1])
     metadata = EntryMetadata(
         context.principal.email,

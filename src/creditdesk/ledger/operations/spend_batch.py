@@ -184,7 +184,7 @@ async def _decide(
         if step.key in used_keys:
             step.response = Conflict("A call with this idempotency key is in flight.")
             continue
-        outcome = attempt(journal, _decision(step, references, ledger))
+        outcome = _decide_one(journal, step, references, ledger)
         if isinstance(outcome, DomainError):
             # A failed request leaves nothing behind, so its key may be used again.
             step.response = outcome
@@ -194,14 +194,19 @@ async def _decide(
             used_keys.add(step.key)
 
 
-def _decision(
-    step: _Step, references: UseReferences, ledger: LedgerContext
-) -> Callable[[JournalTransaction], Sequence[PendingEntry]]:
+def _decide_one(
+    journal: JournalTransaction, step: _Step, references: UseReferences, ledger: LedgerContext
+) -> Sequence[PendingEntry] | DomainError:
+    """The entries of one spend, or its error, which leaves no trace in the journal."""
     spend = step.spend
     if isinstance(spend, BasketSpend):
         assert step.plan is not None
-        return step.plan.decide
-    return lambda journal: [post_use(journal, references, spend.mapping, spend.use, spend.context, ledger.settings)]
+        return attempt(journal, step.plan.decide)
+    try:
+        return [post_use(journal, references, spend.mapping, spend.use, spend.context, ledger.settings)]
+    except DomainError as error:
+        # It is raised before anything is written, so no savepoint is needed.
+        return error
 
 
 async def _load_use_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html import unescape
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.sys.saved_view import SavedView
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.repository import Store
 from tests.console.conftest import browser
@@ -33,6 +35,22 @@ async def saved(client: httpx.AsyncClient, name: str, **values: object) -> int:
     answer = await client.post(VIEWS, json=view_body(name, **values))
     assert answer.status_code == 200, answer.text
     return int(answer.json()["Value"]["Id"])
+
+
+async def test_changes_of_one_view_at_the_same_time(client: httpx.AsyncClient, store: Store) -> None:
+    """A name is saved once, and who changes a view while it is deleted learns that it is gone."""
+    answers = await asyncio.gather(*(client.post(VIEWS, json=view_body("Together")) for _ in range(3)))
+    assert [answer.status_code for answer in answers] == [200] * 3
+    [view] = {answer.json()["Value"]["Id"] for answer in answers}
+    for verb in ("PUT", "DELETE", "POST"):
+        view = await saved(client, "Together")
+        async with store.write_session() as session:
+            await session.delete(SavedView, [view])
+            address = VIEWS if verb == "POST" else f"{VIEWS}/{view}"
+            change = asyncio.create_task(client.request(verb, address, json=view_body("Together")))
+            # Where it waits for the other transaction, it does so by then.
+            await asyncio.wait([change], timeout=0.3)
+        assert (await change).status_code == (200 if verb == "POST" else 404), verb
 
 
 async def staff(store: Store, email: str, location: int, roles: tuple[str, ...] = LIST_ROLES) -> str:

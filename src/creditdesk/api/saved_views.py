@@ -18,6 +18,7 @@ from creditdesk.api.token import MAX_TOKEN_FORM_BYTES
 from creditdesk.auth.permission import holds_role
 from creditdesk.auth.saved_views import VIEW_COLUMNS, listable_names, require_audience, visible_view, visible_views
 from creditdesk.entities.sys.saved_view import SavedView
+from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record, entity_by_name
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.fields import Boolean, Integer, Text
@@ -72,9 +73,11 @@ async def _create(api: ApiContext, request: Request, context: RequestContext, _i
         raise invalid_field(_LIST.name, "is not a list that you may see", params[_LIST])
     async with api.store.write_session() as session:
         values = await _values(api, session, principal, entity, params)
+        # A request for the same name waits here.
+        await session.lock(User, [principal.user_id], ("Id",))
         own = await _own_views(session, principal.user_id)
         same = [view["Id"] for view in own if (view["EntityName"], view["Name"]) == (entity.__name__, values["Name"])]
-        if same:
+        if await session.lock(SavedView, same, ("Id",)):
             view_id = same[0]
             await session.update(SavedView, [(view_id, values | update_stamp(context.now, principal.email))])
         elif len(own) >= MAX_SAVED_VIEWS:
@@ -92,8 +95,7 @@ async def _update(api: ApiContext, request: Request, context: RequestContext, vi
     listable = listable_names(principal, api.entities)
     params = await _params(api, request, _CHANGED)
     async with api.store.write_session() as session:
-        view = await visible_view(session, principal, listable, view_id)
-        await require_user(session, view["UserId"], principal, "update")
+        view = await _locked_view(session, principal, listable, view_id)
         values = await _values(api, session, principal, entity_by_name(view["EntityName"]), params)
         for other in await _own_views(session, view["UserId"]):
             same_list = (other["EntityName"], other["Name"]) == (view["EntityName"], values["Name"])
@@ -108,10 +110,17 @@ async def _delete(api: ApiContext, _request: Request, context: RequestContext, v
     """Deletes a view of the caller or, with the right to edit its user, of another."""
     principal = context.principal
     async with api.store.write_session() as session:
-        view = await visible_view(session, principal, listable_names(principal, api.entities), view_id)
-        await require_user(session, view["UserId"], principal, "update")
+        await _locked_view(session, principal, listable_names(principal, api.entities), view_id)
         await session.delete(SavedView, [view_id])
     return _answered(context, view_id, "The view was deleted.")
+
+
+async def _locked_view(session: WriteSession, principal: Principal, listable: frozenset[str], view_id: int) -> Record:
+    """A view that nobody else changes or deletes meanwhile. Raises NotFound or PermissionDenied."""
+    await session.lock(SavedView, [view_id], ("Id",))
+    view = await visible_view(session, principal, listable, view_id)
+    await require_user(session, view["UserId"], principal, "update")
+    return view
 
 
 async def _params(api: ApiContext, request: Request, declared: tuple[Param, ...]) -> Params:

@@ -1,8 +1,8 @@
-"""What a use costs in bytes and processor time: `python -m benchmarks.capacity`.
+"""What a use costs in bytes: `python -m benchmarks.capacity`.
 
 Fills a database, or takes the one of an earlier run from `--folder`, and divides the size of each table and its indexes
-by the number of uses. Then posts uses with keys, and divides the growth, the write-ahead log and the processor time by
-their number. Writes benchmarks/results/capacity.md.
+by the number of uses. Then posts uses with keys, and divides the growth and the write-ahead log by their number; `make bench`
+measures the processor time. Writes benchmarks/results/capacity.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import asyncpg
 from benchmarks import report
 from benchmarks.engines import ENGINES, MeasuredEngine, database_folder, running_engine, seed_engine
 from benchmarks.load import LoadPlan, measure_load
-from benchmarks.machine import describe_machine, tree_seconds
+from benchmarks.machine import describe_machine
 from benchmarks.scenarios import all_scenarios
 from benchmarks.seeding import SeedData
 from benchmarks.server import running_server
@@ -64,8 +64,6 @@ class UseCost:
     at_rest: StoredBytes
     warm: StoredBytes
     grown: StoredBytes
-    server_seconds: float
-    database_seconds: float
 
     @property
     def posted(self) -> int:
@@ -105,12 +103,10 @@ def post_uses(engine: MeasuredEngine, there: SeedData, folder: Path, seconds: fl
         )
         measure_load(replace(load, seconds=WARM_UP_SECONDS))
         warm = measure_bytes(engine)
-        before = tree_seconds(server.pid), sum(map(tree_seconds, engine.pids))
         sample = measure_load(load)
-        after = tree_seconds(server.pid), sum(map(tree_seconds, engine.pids))
     if sample.errors:
         raise RuntimeError(f"{sample.errors} of the uses were refused")
-    return UseCost(engine, at_rest, warm, measure_bytes(engine), after[0] - before[0], after[1] - before[1])
+    return UseCost(engine, at_rest, warm, measure_bytes(engine))
 
 
 def _table_rows(cost: UseCost) -> list[tuple[str, ...]]:
@@ -137,8 +133,6 @@ def _posted_rows(costs: Sequence[UseCost]) -> list[tuple[str, ...]]:
                 f"{cost.posted:,}",
                 f"{(cost.grown.total - cost.warm.total) / cost.posted:,.0f}",
                 f"{log_bytes / cost.posted:,.0f}" if log_bytes else "",
-                f"{cost.server_seconds / cost.posted * 1e6:,.0f}",
-                f"{cost.database_seconds / cost.posted * 1e6:,.0f}" if cost.engine.pids else "",
             )
         )
     return rows
@@ -146,7 +140,7 @@ def _posted_rows(costs: Sequence[UseCost]) -> list[tuple[str, ...]]:
 
 def render(costs: Sequence[UseCost]) -> str:
     """The page of one run."""
-    columns = ("engine", "uses", "bytes", "log bytes", "server CPU µs", "database CPU µs")
+    columns = ("engine", "uses", "bytes", "log bytes")
     load = Path("/proc/loadavg").read_text().split()[0]
     lines = [
         "# Capacity",
@@ -160,7 +154,8 @@ def render(costs: Sequence[UseCost]) -> str:
         "## A use that is posted with a key",
         "",
         "*Bytes* are the growth of the database, *log bytes* those of PostgreSQL's write-ahead log. A stored response is",
-        "among them; it is removed after `api.stored_response_days`.",
+        "among them; it is removed after `api.stored_response_days`. The processor time of such a use is the line `keyed` of",
+        "performance.md.",
         "",
         *report.markdown(columns, _posted_rows(costs)),
     ]

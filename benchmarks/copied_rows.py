@@ -10,43 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
-from creditdesk.entities.billing.coworker_booking_credit_use_history import CoworkerBookingCreditUseHistory
-from creditdesk.entities.billing.coworker_contract import CoworkerContract
-from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
-from creditdesk.entities.billing.coworker_extra_service_use_history import CoworkerExtraServiceUseHistory
-from creditdesk.entities.billing.coworker_invoice import CoworkerInvoice
-from creditdesk.entities.billing.coworker_invoice_line import CoworkerInvoiceLine
-from creditdesk.entities.billing.coworker_product import CoworkerProduct
-from creditdesk.entities.content.event_attendee import EventAttendee
+from creditdesk.demo.load import CUSTOMER_ENTITIES
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
-from creditdesk.entities.ledger.journal_line import JournalLine
-from creditdesk.entities.spaces.booking import Booking
-from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.entities.spaces.team import Team
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.fields import Collection, Reference
 from creditdesk.storage.denormalization import denormalized_pairs
 from creditdesk.storage.naming import casefolded_name, column_name, is_casefolded, link_table, table_name
 
-COPIED_ENTITIES: Final[tuple[type[Entity], ...]] = (
-    Coworker,
-    CoworkerContract,
-    CoworkerProduct,
-    Team,
-    Booking,
-    EventAttendee,
-    CoworkerInvoice,
-    CoworkerInvoiceLine,
-    CoworkerBookingCredit,
-    CoworkerExtraService,
-    AccountState,
-    JournalLine,
-    CoworkerBookingCreditUseHistory,
-    CoworkerExtraServiceUseHistory,
-    BenefitGrant,
-)
+COPIED_ENTITIES: Final[tuple[type[Entity], ...]] = (*CUSTOMER_ENTITIES, BenefitGrant)
 """What the demo creates for each customer."""
 UNIQUE_ID_MARKS: Final = tuple(f"{first}{second}" for first in "01234568" for second in "0123456789abcdef")
 """In place of the version of a UniqueId, 7, and of the digit after it: one for each copy."""

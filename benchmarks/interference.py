@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
+from benchmarks.callers import calling
 from benchmarks.engines import DEFAULT_WORKERS, MeasuredEngine
 from benchmarks.load import HttpRequest, LoadPlan, measure_load
 from benchmarks.page import Section, page_parser, write_page
@@ -80,22 +81,14 @@ def _measure(
 @contextmanager
 def _callers_of(request: HttpRequest, port: int, token: str, callers: int) -> Iterator[None]:
     """Threads that repeat a request during the block; each answer must be a page or a missed deadline."""
-    over = threading.Event()
     statuses: set[int] = set()
 
-    def repeat() -> None:
+    def repeat(over: threading.Event) -> None:
         while not over.is_set():
             statuses.add(send_request(port, token, request)[0])
 
-    threads = [threading.Thread(target=repeat) for _ in range(callers)]
-    for thread in threads:
-        thread.start()
-    try:
+    with calling(repeat, callers):
         yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
     if not statuses <= {200, 503}:
         raise RuntimeError(f"the heaviest list was answered {sorted(statuses)}")
 

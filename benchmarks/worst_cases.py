@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
+from benchmarks.callers import calling
 from benchmarks.costly_records import PASSWORD, CostlyRecords, create_costly_records
 from benchmarks.engines import DEFAULT_WORKERS, MeasuredEngine
 from benchmarks.interference import TARGET_P99_MILLISECONDS, heaviest_list
@@ -148,9 +149,9 @@ def _beside(
 @contextmanager
 def _callers_of(calls: CostlyCalls, port: int, token: str, timings: _Timings) -> Iterator[None]:
     """Threads that send the calls during the block, or each call once where they can be sent only once."""
-    over, numbers, lock = threading.Event(), count(), threading.Lock()
+    numbers, lock = count(), threading.Lock()
 
-    def repeat() -> None:
+    def repeat(over: threading.Event) -> None:
         connection = HTTPConnection("127.0.0.1", port, timeout=120)
         while not over.is_set() or calls.once:
             number = next(numbers)
@@ -163,15 +164,8 @@ def _callers_of(calls: CostlyCalls, port: int, token: str, timings: _Timings) ->
                 timings.errors += status not in (200, 503)
         connection.close()
 
-    threads = [threading.Thread(target=repeat) for _ in range(calls.callers)]
-    for thread in threads:
-        thread.start()
-    try:
+    with calling(repeat, calls.callers):
         yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 def _send(connection: HTTPConnection, token: str, request: HttpRequest) -> int:

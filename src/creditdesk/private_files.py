@@ -1,11 +1,12 @@
-"""Files that only their owner may read: databases, exports, checkpoints and keys (mode 0600)."""
+"""Files that only their owner may read (mode 0600): databases, exports, checkpoints and keys; and locks of files."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO
+from typing import IO, Any, BinaryIO, Final, TextIO
 
 PRIVATE_MODE: Final = 0o600
 _WRITE: Final = os.O_WRONLY | os.O_CREAT
@@ -35,6 +36,15 @@ def create_private_text(path: Path, text: str) -> bool:
 def ensure_private(path: Path) -> None:
     """Creates the file if it is missing, and makes it private where it is ours."""
     os.close(_open(path, os.O_RDONLY | os.O_CREAT))
+
+
+def try_lock(file: IO[Any], *, shared: bool = False) -> bool:
+    """Locks a file until it is closed, or its process ends; False where another open file holds the lock."""
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path, flags: int) -> int:

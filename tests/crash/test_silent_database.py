@@ -6,9 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -24,51 +23,13 @@ from creditdesk.storage.postgresql import PostgreSQLStore
 from creditdesk.storage.silence_watch import INTERVAL_SECONDS, QUIET_SECONDS
 from creditdesk.storage.urls import single_host_urls
 from tests.support.api_client import CREDITS, USES, ApiClient, created_id
+from tests.support.database_host import DatabaseHost
 from tests.support.databases import NewDatabase, database_name, run_sql
 from tests.support.users import http_client
 
 STATEMENT_SECONDS = 0.5
 SLACK_SECONDS = 1.5
 """What a busy machine may add to a deadline."""
-
-
-@dataclass
-class Host:
-    """A TCP port that forwards to a PostgreSQL socket until it falls silent."""
-
-    socket: str
-    silent: bool = False
-    silent_from_commit: bool = False
-    commits: int = 0
-    port: int = 0
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-
-    async def start(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        return server
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        backend_reader, backend_writer = await asyncio.open_unix_connection(self.socket)
-        for source, target, is_client in (
-            (reader, backend_writer, True),
-            (backend_reader, writer, False),
-        ):
-            task = asyncio.create_task(self._forward(source, target, is_client))
-            self.tasks.add(task)
-
-    async def _forward(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, is_client: bool) -> None:
-        try:
-            with suppress(OSError):
-                while data := await source.read(65536):
-                    if self.silent:
-                        continue
-                    if is_client and self.silent_from_commit and b"COMMIT" in data:
-                        self.silent = True
-                        self.commits += 1
-                    target.write(data)
-        finally:
-            target.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +40,10 @@ def database(new_database: NewDatabase) -> Iterator[str]:
 
 
 @pytest_asyncio.fixture
-async def hosts(database: str) -> AsyncIterator[tuple[Host, Host]]:
+async def hosts(database: str) -> AsyncIterator[tuple[DatabaseHost, DatabaseHost]]:
     """Two hosts of the same database."""
-    folder = dict(parse_qsl(urlsplit(database).query))["host"]
-    pair = Host(f"{folder}/.s.PGSQL.5432"), Host(f"{folder}/.s.PGSQL.5432")
-    servers = [await host.start() for host in pair]
-    yield pair
-    for host in pair:
-        for task in host.tasks:
-            task.cancel()
-    for server in servers:
-        server.close()
+    async with DatabaseHost(database) as one, DatabaseHost(database) as other:
+        yield one, other
 
 
 async def _open(url: str) -> Store:
@@ -101,7 +55,7 @@ async def _open(url: str) -> Store:
 
 
 @pytest_asyncio.fixture
-async def connected(database: str, hosts: tuple[Host, Host]) -> AsyncIterator[Store]:
+async def connected(database: str, hosts: tuple[DatabaseHost, DatabaseHost]) -> AsyncIterator[Store]:
     """A store over a URL that names both hosts."""
     named = ",".join(f"127.0.0.1:{host.port}" for host in hosts)
     user = urlsplit(database).username
@@ -113,7 +67,7 @@ async def connected(database: str, hosts: tuple[Host, Host]) -> AsyncIterator[St
 
 
 async def test_silent_host_is_left_for_the_next_within_its_deadlines(
-    api: ApiClient, connected: Store, hosts: tuple[Host, Host], admin_token: str
+    api: ApiClient, connected: Store, hosts: tuple[DatabaseHost, DatabaseHost], admin_token: str
 ) -> None:
     credit = await api.create_credit("100.00")
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}
@@ -144,7 +98,7 @@ async def test_silent_host_is_left_for_the_next_within_its_deadlines(
 
 
 async def test_commit_without_an_answer_is_in_doubt_and_done_once(
-    api: ApiClient, connected: Store, hosts: tuple[Host, Host], admin_token: str
+    api: ApiClient, connected: Store, hosts: tuple[DatabaseHost, DatabaseHost], admin_token: str
 ) -> None:
     credit = await api.create_credit("100.00")
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}
@@ -163,7 +117,7 @@ async def test_commit_without_an_answer_is_in_doubt_and_done_once(
 
 
 async def test_silence_is_noticed_before_the_deadline_of_a_statement(
-    api: ApiClient, database: str, hosts: tuple[Host, Host], admin_token: str
+    api: ApiClient, database: str, hosts: tuple[DatabaseHost, DatabaseHost], admin_token: str
 ) -> None:
     credit = await api.create_credit("100.00")
     named = ",".join(f"127.0.0.1:{host.port}" for host in hosts)
@@ -192,7 +146,7 @@ async def test_long_statement_on_a_host_that_answers_goes_on(connected: Store) -
 
 
 async def test_both_hosts_silent_are_503_for_everyone_within_the_deadlines(
-    api: ApiClient, connected: Store, hosts: tuple[Host, Host], admin_token: str
+    api: ApiClient, connected: Store, hosts: tuple[DatabaseHost, DatabaseHost], admin_token: str
 ) -> None:
     credit = await api.create_credit("100.00")
     body = {"CoworkerBookingCreditId": credit, "CreditUsed": 1}

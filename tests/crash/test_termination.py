@@ -6,16 +6,15 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import psutil
 import pytest
 import pytest_asyncio
 
-from tests.crash.test_silent_database import Host
 from tests.crash.test_worker_signals import STOP_SECONDS, workers
-from tests.support.databases import NewDatabase, database_name
+from tests.support.database_host import DatabaseHost
+from tests.support.databases import NewDatabase
 from tests.support.server_process import ServerProcess
 
 
@@ -27,20 +26,8 @@ def database(new_database: NewDatabase) -> Iterator[str]:
 
 
 @pytest_asyncio.fixture
-async def host(database: str) -> AsyncIterator[Host]:
-    folder = dict(parse_qsl(urlsplit(database).query))["host"]
-    opened = Host(f"{folder}/.s.PGSQL.5432")
-    listening = await opened.start()
-    yield opened
-    for task in opened.tasks:
-        task.cancel()
-    listening.close()
-
-
-@pytest_asyncio.fixture
-async def server(database: str, host: Host, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    url = f"postgresql://{urlsplit(database).username}@127.0.0.1:{host.port}/{database_name(database)}"
-    serving = ServerProcess(url, tmp_path / "server.log")
+async def server(host: DatabaseHost, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    serving = ServerProcess(host.url, tmp_path / "server.log")
     await serving.start()
     yield serving
     serving.kill()
@@ -52,7 +39,9 @@ async def terminate(server: ServerProcess) -> None:
     await asyncio.to_thread(server.wait, STOP_SECONDS)
 
 
-async def test_the_server_ends_while_requests_wait_for_a_silent_database(server: ServerProcess, host: Host) -> None:
+async def test_the_server_ends_while_requests_wait_for_a_silent_database(
+    server: ServerProcess, host: DatabaseHost
+) -> None:
     host.silent = True
     async with httpx.AsyncClient(base_url=server.address, timeout=STOP_SECONDS) as client:
         form = {"grant_type": "password", "username": "ada@example.org", "password": "unknown"}
@@ -62,7 +51,7 @@ async def test_the_server_ends_while_requests_wait_for_a_silent_database(server:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_the_server_ends_while_a_worker_starts(server: ServerProcess, host: Host) -> None:
+async def test_the_server_ends_while_a_worker_starts(server: ServerProcess, host: DatabaseHost) -> None:
     host.silent = True
     before = workers(server)
     for worker in before:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import psutil
 import pytest
-import pytest_asyncio
 
-from tests.crash.test_silent_database import Host
 from tests.crash.test_worker_signals import workers
-from tests.support.databases import NewDatabase, database_name, run_sql
+from tests.support.database_host import DatabaseHost
+from tests.support.databases import NewDatabase, run_sql
 from tests.support.server_process import ServerProcess
 
 WAIT_SECONDS = 60.0
@@ -30,18 +28,6 @@ LOOP_SECONDS = 5.5
 def database(new_database: NewDatabase) -> Iterator[str]:
     with new_database("postgresql") as url:
         yield url
-
-
-@pytest_asyncio.fixture
-async def host(database: str) -> AsyncIterator[Host]:
-    """A port of the database that can fall silent."""
-    folder = dict(parse_qsl(urlsplit(database).query))["host"]
-    opened = Host(f"{folder}/.s.PGSQL.5432")
-    server = await opened.start()
-    yield opened
-    for task in opened.tasks:
-        task.cancel()
-    server.close()
 
 
 async def wait_for(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -60,10 +46,9 @@ async def status(server: ServerProcess, path: str) -> int:
 
 
 async def test_workers_that_start_while_the_database_is_silent_answer_503_and_recover(
-    database: str, host: Host, tmp_path: Path
+    host: DatabaseHost, tmp_path: Path
 ) -> None:
-    url = f"postgresql://{urlsplit(database).username}@127.0.0.1:{host.port}/{database_name(database)}"
-    server = ServerProcess(url, tmp_path / "server.log")
+    server = ServerProcess(host.url, tmp_path / "server.log")
     await server.start()
     try:
         host.silent = True

@@ -41,7 +41,7 @@ TEAM_SIZE: Final = 5
 MIN_USES_FOR_PROCESS: Final = 30_000
 """Starting a process takes about a second."""
 USE_HISTORIES: Final = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
-_BULK_ENTITIES: Final[tuple[type[Entity], ...]] = (
+CUSTOMER_ENTITIES: Final[tuple[type[Entity], ...]] = (
     Coworker,
     CoworkerContract,
     CoworkerProduct,
@@ -78,7 +78,7 @@ async def load_demo(
                 "This database already holds records. The demo needs an empty one: name another with --database."
             )
     async with (
-        store.bulk_load(_BULK_ENTITIES) as session,
+        store.bulk_load(CUSTOMER_ENTITIES) as session,
         aclosing(_generate_batches(uses, seed, until)) as batches,
     ):
         async for batch in batches:
@@ -124,4 +124,4 @@ def record_batches(uses: int, seed: int, until: date = DEFAULT_UNTIL) -> Iterato
 
 def _load_position(entity: type[Entity]) -> int:
     """What locations offer comes first, in the order in which it was created."""
-    return _BULK_ENTITIES.index(entity) if entity in _BULK_ENTITIES else -1
+    return CUSTOMER_ENTITIES.index(entity) if entity in CUSTOMER_ENTITIES else -1

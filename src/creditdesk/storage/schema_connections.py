@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import asyncpg
 
-from creditdesk.private_files import open_private_bytes
+from creditdesk.private_files import open_private_bytes, try_lock
 from creditdesk.storage.connector import HostConnector
 from creditdesk.storage.dialects import Dialect, Execute, PostgreSQL, SQLite
 from creditdesk.storage.migrations import LocksUnavailable
@@ -90,12 +89,9 @@ async def sqlite_migration_lock(path: str) -> AsyncIterator[None]:
 def _lock_file(path: Path) -> BinaryIO | None:
     """The locked file; None while another process holds the lock, or has just removed the file."""
     file = open_private_bytes(path)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+    with suppress(FileNotFoundError):
+        if try_lock(file) and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
     file.close()
     return None
 

@@ -8,7 +8,6 @@ no system call (decision 18).
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from mmap import mmap
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any, Final
+
+from creditdesk.private_files import try_lock
 
 CAPACITY: Final = 65_536
 """Numbers of one process. Series beyond are counted in the first place, which nobody reads."""
@@ -96,7 +97,7 @@ def read_processes(folder: Path) -> Iterator[ProcessReading]:
     """The numbers of every process that ever counted in the folder."""
     for path in sorted(folder.glob("*.values"), key=lambda each: int(each.stem)):
         with path.open("rb") as file:
-            is_alive = not _lock(file, fcntl.LOCK_SH)
+            is_alive = not try_lock(file, shared=True)
             content = file.read()
         if len(content) < _BYTES:
             # Its process is about to start.
@@ -111,7 +112,7 @@ def _own_files(folder: Path) -> tuple[IO[Any], IO[Any]]:
     """The first pair of files that no living process owns, locked."""
     for number in count():
         values_file = (folder / f"{number}.values").open("ab+")
-        if _lock(values_file, fcntl.LOCK_EX):
+        if try_lock(values_file):
             break
         values_file.close()
     os.ftruncate(values_file.fileno(), _BYTES)
@@ -121,14 +122,6 @@ def _own_files(folder: Path) -> tuple[IO[Any], IO[Any]]:
     series_file.truncate(series_file.read().rfind(b"\n") + 1)
     series_file.seek(0)
     return values_file, series_file
-
-
-def _lock(file: IO[Any], operation: int) -> bool:
-    try:
-        fcntl.flock(file, operation | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _series_lines(content: bytes) -> Iterator[tuple[str, Labels, int, int]]:

@@ -1,14 +1,12 @@
-"""Imports over the API: a file as rows, and rows of one kind of record, as `creditdesk import` reads them."""
+"""Imports over the API: files that are taken in parts, and rows of one call, as `creditdesk import` reads them."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import csv
-import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from io import StringIO
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,194 +19,232 @@ from creditdesk.api.context import ApiContext, Route, json_success
 from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.serializer import encode
-from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
+from creditdesk.api.write_handlers import delete_record
+from creditdesk.import_documents import batch_document, list_batches
+from creditdesk.job_control import JOB_CONTROL
+from creditdesk.scheduler.jobs import IMPORT_JOB
 from creditdesk.schema.entity import Entity
-from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.fields import Boolean, Text
 from creditdesk.schema.params import Param, Params
-from creditdesk.schema.progress import NullReporter
+from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
-from creditdesk.transfer.dependency_order import TRANSFERRED
-from creditdesk.transfer.file_format import FileFormat
-from creditdesk.transfer.file_rows import BadRow, MalformedFile
-from creditdesk.transfer.files import FILE_SUFFIXES, read_rows
-from creditdesk.transfer.import_state import ImportState
-from creditdesk.transfer.importer import Importer
+from creditdesk.transfer.file_lines import StoredLines, read_lines
+from creditdesk.transfer.file_rows import MalformedFile
+from creditdesk.transfer.files import FILE_SUFFIXES
+from creditdesk.transfer.import_batches import (
+    KINDS,
+    BatchState,
+    begin,
+    delete_abandoned,
+    delete_batch,
+    find_running,
+    store_batch,
+    take_part,
+)
 
-MAX_IMPORT_ROWS: Final = 2000
-"""Rows of one call: a dry run is one transaction. `creditdesk import` takes files of any length."""
-TOO_MANY_ROWS: Final = f"must have at most {MAX_IMPORT_ROWS} rows; creditdesk import takes longer files"
-MAX_MESSAGES: Final = 500
-_KINDS: Final = {entity.plural: entity for entity in TRANSFERRED}
-_KIND: Final = Param("Records", required=True, choices=tuple(sorted(_KINDS)), description="The kind of record.")
+MAX_IMPORT_ROWS: Final = 200_000
+MAX_FILE_BYTES: Final = 25_000_000
+MAX_CALL_ROWS: Final = 2000
+"""Rows of one call, which answers when all are done."""
+INLINE_SECONDS: Final = 2.0
+"""How long a request takes parts before it answers; the scheduled job takes the others."""
+ABANDONED_AFTER: Final = timedelta(days=1)
+"""A file that nobody imported is deleted then: it may name people."""
+_PATH: Final = "/api/admin/imports"
+_KIND: Final = Param("Records", required=True, choices=tuple(sorted(KINDS)), description="The kind of record.")
 _ROWS: Final = Param("Csv", Text(max_length=1_000_000), required=True, description="CSV whose first line names fields.")
 _NUMBERS: Final = Param("Numbers", choices=("standard", "european"), description="`european` is 1.234,50.")
 _DATES: Final = Param("Dates", choices=("iso", "dmy", "mdy"), description="`dmy` is 31/12/2026.")
 _FILE_NAME: Final = Param("FileName", Text(max_length=200), description="For the audit trail.")
 _DRY_RUN: Final = Param("DryRun", Boolean(), description="Only answer what would happen; write nothing.")
-_REQUIRED_NAME: Final = replace(_FILE_NAME, required=True, description="Its end tells CSV, XLSX and JSON apart.")
-_CONTENT: Final = Param("Content", Text(max_length=1_000_000), required=True, description="The file in base64.")
-_FILE_PARAMS: Final = (_REQUIRED_NAME, _CONTENT)
+_REQUIRED_NAME: Final = Param(
+    "FileName", Text(max_length=200), required=True, description="Its end tells CSV, XLSX and JSON apart."
+)
+_FIELDS: Final = Param(
+    "Fields", Text(max_length=20_000), required=True,
+    description="The field of each column, separated by commas; one without a field is left out.",
+)  # fmt: skip
+_FILE_PARAMS: Final = (_KIND, _REQUIRED_NAME)
+_CHECK_PARAMS: Final = (_FIELDS, _NUMBERS, _DATES)
 _PARAMS: Final = (_KIND, _ROWS, _NUMBERS, _DATES, _FILE_NAME, _DRY_RUN)
 
 
 def import_routes() -> tuple[Route, ...]:
     """The paths of imports, for full administrators: an import passes by roles and locations."""
+    batch = f"{_PATH}/batches/{{id}}"
     return (
-        Route("GET", "/api/admin/imports", _list_kinds, _KINDS_OPERATION),
-        Route("POST", "/api/admin/imports", _import, _OPERATION),
-        Route("POST", "/api/admin/imports/rows", _read_file, _FILE_OPERATION),
+        Route("GET", _PATH, _list_kinds, _KINDS_OPERATION),
+        Route("POST", _PATH, _import, _OPERATION),
+        Route("POST", f"{_PATH}/files", _upload, _FILE_OPERATION),
+        Route("GET", f"{_PATH}/batches", _list_batches, _operation("Batches", "The latest imports")),
+        Route("GET", batch, _show_batch, _operation("Batch", "How far an import is, and its result", has_id=True)),
+        Route("POST", f"{batch}/check", _check, _CHECK_OPERATION),
+        Route("POST", f"{batch}/run", _run, _operation("Run", "Import the file", has_id=True)),
+        Route("POST", f"{batch}/undo", _undo, _operation("Undo", _UNDO_TITLE, has_id=True)),
     )
+
+
+async def run_imports(api: ApiContext, seconds: float) -> str:
+    """Takes parts of the imports that wait, for at most so long; what is left makes the job due again."""
+    await delete_abandoned(api.store, api.clock() - ABANDONED_AFTER)
+    done = 0
+    running = await find_running(api.store)
+    ends = time.monotonic() + seconds
+    for batch_id in running:
+        while time.monotonic() < ends and await take_part(api.store, batch_id, partial(_delete, api), api.clock()):
+            done += 1
+    if await find_running(api.store):
+        async with api.store.write_session() as session:
+            await JOB_CONTROL.request(session, IMPORT_JOB, api.clock())
+    return f"{done} parts taken"
+
+
+async def _delete(
+    api: ApiContext, session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
+) -> None:
+    if "delete" not in entity.verbs:
+        raise StateConflict(f"{entity.__name__} cannot be deleted")
+    await delete_record(api, session, entity, record_id, context)
+
+
+async def _take_parts(api: ApiContext, batch_id: int, seconds: float) -> None:
+    """Takes parts of a batch for so long."""
+    ends = time.monotonic() + seconds
+    while await take_part(api.store, batch_id, partial(_delete, api), api.clock()):
+        if time.monotonic() >= ends:
+            return
 
 
 async def _list_kinds(_api: ApiContext, _request: Request, context: RequestContext, _id: int) -> Response:
     """The kinds of records that can be imported."""
     require_full_administrator(context.principal)
-    return json_response(200, [{"Records": name, "Entity": entity.__name__} for name, entity in sorted(_KINDS.items())])
+    return json_response(200, [{"Records": name, "Entity": entity.__name__} for name, entity in sorted(KINDS.items())])
 
 
-async def _read_file(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """The rows of a file as CSV with commas."""
+async def _list_batches(api: ApiContext, _request: Request, context: RequestContext, _id: int) -> Response:
     require_full_administrator(context.principal)
-    body = await read_body(request, api.settings.body_limit_bytes, api.settings.body_seconds)
-    params = Params(_FILE_PARAMS, parse_body(body, request.headers.get("content-type", "")))
+    return json_response(200, await list_batches(api.store))
+
+
+async def _show_batch(api: ApiContext, _request: Request, context: RequestContext, batch_id: int) -> Response:
+    require_full_administrator(context.principal)
+    return json_response(200, await batch_document(api.store, batch_id))
+
+
+async def _upload(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+    """Stores a file, whose content is the body."""
+    require_full_administrator(context.principal)
+    params = Params(_FILE_PARAMS, request.query_params)
     params.raise_errors()
     suffix = Path(params[_REQUIRED_NAME]).suffix.lower()
     if suffix not in FILE_SUFFIXES:
         raise invalid_field("FileName", f"must end in {', '.join(FILE_SUFFIXES)}", params[_REQUIRED_NAME])
+    content = await read_body(request, MAX_FILE_BYTES, api.settings.body_seconds)
+    file = await _read_file(content, suffix, MAX_IMPORT_ROWS, "Content")
+    async with api.store.write_session() as session:
+        batch_id = await store_batch(session, params[_KIND], params[_REQUIRED_NAME], file, context)
+    return await _answer(api, context, batch_id, "The file was read.")
+
+
+async def _read_file(content: bytes, suffix: str, max_rows: int, name: str) -> StoredLines:
     try:
-        content = base64.b64decode(params[_CONTENT], validate=True)
-    except ValueError:  # also for characters outside ASCII
-        raise invalid_field("Content", "must be base64") from None
-    try:
-        text = await asyncio.to_thread(_csv_of, content, suffix)
+        return await asyncio.to_thread(read_lines, content, suffix, max_rows)
     except MalformedFile as error:
-        raise invalid_field("Content", str(error)) from None
-    now = context.now.replace(microsecond=0)
-    return JsonBytesResponse(action_body("The file was read.", {"Csv": text}, now, context.principal.email))
+        raise invalid_field(name, str(error)) from None
 
 
-def _csv_of(content: bytes, suffix: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="creditdesk-upload-") as folder:
-        path = Path(folder) / f"file{suffix}"
-        path.write_bytes(content)
-        written = StringIO()
-        csv.writer(written, lineterminator="\n").writerows(_lines(path))
-    return written.getvalue()
+async def _check(api: ApiContext, request: Request, context: RequestContext, batch_id: int) -> Response:
+    """Says what the columns of a file are, and what an import would do."""
+    require_full_administrator(context.principal)
+    params = await _body(api, request, _CHECK_PARAMS)
+    document = await batch_document(api.store, batch_id)
+    fields = [name.strip() for name in params[_FIELDS].split(",")]
+    named = [name.lower() for name in fields if name]
+    if len(fields) != len(document["Headings"]):
+        params.add_error(_FIELDS, f"must name a field for each of the {len(document['Headings'])} columns")
+    elif not named or len(set(named)) < len(named):
+        params.add_error(_FIELDS, "must name at least one field, and none twice")
+    params.raise_errors()
+    changes = _mapping(params, fields)
+    return await _start(api, context, batch_id, BatchState.CHECKING, changes)
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
-    """The heading and the rows. Raises MalformedFile, also for a row that cannot be read and for too many."""
-    names: list[str] = []
-    for number, row in enumerate(read_rows(path), 1):
-        if isinstance(row, BadRow):
-            raise MalformedFile(f"row {row.number} {row.message}")
-        if number > MAX_IMPORT_ROWS:
-            raise MalformedFile(TOO_MANY_ROWS)
-        if not names:
-            names = list(row.values)
-            yield names
-        yield [_cell(row.values.get(name)) for name in names]
+def _mapping(params: Params, fields: list[str]) -> dict[str, str]:
+    return {
+        "Fields": encode(fields).decode(),
+        "Numbers": params[_NUMBERS] or "standard",
+        "Dates": params[_DATES] or "iso",
+    }
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return encode(value).decode() if isinstance(value, list | dict) else str(value)
+async def _run(api: ApiContext, _request: Request, context: RequestContext, batch_id: int) -> Response:
+    require_full_administrator(context.principal)
+    if (await batch_document(api.store, batch_id))["Fields"] is None:
+        raise StateConflict("The columns of the file have no fields yet")
+    return await _start(api, context, batch_id, BatchState.IMPORTING, {})
 
 
-class _Messages(NullReporter):
-    """Keeps the first messages of an import, each once and without the file's name, and counts all."""
+async def _undo(api: ApiContext, _request: Request, context: RequestContext, batch_id: int) -> Response:
+    require_full_administrator(context.principal)
+    return await _start(api, context, batch_id, BatchState.UNDOING, {})
 
-    def __init__(self, file_name: str) -> None:
-        self._prefix = f"{file_name}: "
-        self.shown: dict[str, None] = {}
-        self.count = 0
 
-    def note(self, message: str) -> None:
-        self._keep(message)
-
-    def problem(self, message: str) -> None:
-        self._keep(message)
-
-    def _keep(self, message: str) -> None:
-        self.count += 1
-        if len(self.shown) < MAX_MESSAGES:
-            self.shown[message.removeprefix(self._prefix)] = None
+async def _start(
+    api: ApiContext, context: RequestContext, batch_id: int, state: BatchState, changes: Mapping[str, Any]
+) -> Response:
+    """Begins a state; takes the first parts now, and leaves the others to the job."""
+    async with api.store.write_session() as session:
+        await begin(session, batch_id, state, changes, context)
+        await JOB_CONTROL.request(session, IMPORT_JOB, context.now)
+    await _take_parts(api, batch_id, INLINE_SECONDS)
+    return await _answer(api, context, batch_id, "The import was started.")
 
 
 async def _import(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+    """Imports the rows of one call, and answers when all are done."""
     require_full_administrator(context.principal)
-    body = await read_body(request, api.settings.body_limit_bytes, api.settings.body_seconds)
-    params = Params(_PARAMS, parse_body(body, request.headers.get("content-type", "")))
-    params.raise_errors()
-    if params[_ROWS].count("\n") > MAX_IMPORT_ROWS + 1:
-        raise invalid_field("Csv", TOO_MANY_ROWS)
-    entity = _KINDS[params[_KIND]]
-    messages = _Messages(f"{entity.plural}.csv")
-    file_format = FileFormat(params[_NUMBERS] or "standard", params[_DATES] or "iso")
-    importer = Importer(api.store, messages, context.now, file_format=file_format, dry_run=bool(params[_DRY_RUN]))
-    state = await _run(importer, entity, params[_ROWS])
-    ids = [] if params[_DRY_RUN] else state.inserted.get(entity.__name__, [])
-    result = _Result(entity, state, messages, ids)
-    if not params[_DRY_RUN]:
-        details = {"File": params[_FILE_NAME], "Rows": result.counts, "Added": id_ranges(ids)}
-        event = event_of_request(context, AuditAction.IMPORTED, entity.__name__, ids[0] if ids else 0, details)
+    params = await _body(api, request, _PARAMS)
+    file = await _read_file(params[_ROWS].encode(), ".csv", MAX_CALL_ROWS, "Csv")
+    is_check = bool(params[_DRY_RUN])
+    async with api.store.write_session() as session:
+        batch_id = await store_batch(session, params[_KIND], params[_FILE_NAME], file, context)
+        state = BatchState.CHECKING if is_check else BatchState.IMPORTING
+        await begin(session, batch_id, state, _mapping(params, file.headings), context)
+    await _take_parts(api, batch_id, float("inf"))
+    response = await _answer(api, context, batch_id, None)
+    if is_check:
         async with api.store.write_session() as session:
-            await record_event(session, event, context.now)
+            await delete_batch(session, batch_id)
+    return response
+
+
+async def _body(api: ApiContext, request: Request, declared: tuple[Param, ...]) -> Params:
+    body = await read_body(request, api.settings.body_limit_bytes, api.settings.body_seconds)
+    params = Params(declared, parse_body(body, request.headers.get("content-type", "")))
+    params.raise_errors()
+    return params
+
+
+async def _answer(api: ApiContext, context: RequestContext, batch_id: int, message: str | None) -> Response:
+    document = await batch_document(api.store, batch_id)
+    text = message or f"{document['Added']} new, {document['Changed']} changed, {document['Unchanged']} same."
     now = context.now.replace(microsecond=0)
-    return JsonBytesResponse(action_body(result.message, result.document(), now, context.principal.email))
+    return JsonBytesResponse(action_body(text, document, now, context.principal.email))
 
 
-async def _run(importer: Importer, entity: type[Entity], text: str) -> ImportState:
-    """Imports the text as the file of an entity."""
-    with tempfile.TemporaryDirectory(prefix="creditdesk-import-") as folder:
-        path = Path(folder) / f"{entity.plural}.csv"
-        await asyncio.to_thread(path.write_text, text, "utf-8")
-        return await importer.run(path)
+_UNDO_TITLE: Final = "Delete the records that an import added, where nothing depends on them"
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    entity: type[Entity]
-    state: ImportState
-    messages: _Messages
-    ids: Sequence[int]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        counted = self.state.counts[self.entity.__name__]
-        return {"Added": counted.added, "Changed": counted.changed, "Unchanged": counted.unchanged}
-
-    @property
-    def message(self) -> str:
-        counts = self.counts
-        return f"{counts['Added']} new, {counts['Changed']} changed, {counts['Unchanged']} same."
-
-    def document(self) -> dict[str, Any]:
-        report = self.state.report
-        return {
-            **self.counts,
-            "Refused": report.refused,
-            "Adjusted": report.adjusted,
-            "Ignored": report.ignored,
-            "AddedIds": id_ranges(self.ids),
-            "Messages": list(self.messages.shown),
-            "MessageCount": self.messages.count,
-        }
-
-
-def id_ranges(ids: Sequence[int]) -> str:
-    """Ids as text, neighbours as a range: `5-7,9`."""
-    ranges: list[list[int]] = []
-    for each in sorted(ids):
-        if ranges and each == ranges[-1][1] + 1:
-            ranges[-1][1] = each
-        else:
-            ranges.append([each, each])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+def _operation(name: str, title: str, *, has_id: bool = False) -> dict[str, Any]:
+    in_path = [{"name": "id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}]
+    return {
+        "operationId": f"AdminImport{name}",
+        "tags": ["admin"],
+        "summary": title,
+        "description": f"{title}. For full administrators.",
+        "parameters": in_path if has_id else [],
+    }
 
 
 _KINDS_OPERATION: Final[dict[str, Any]] = {
@@ -229,18 +265,39 @@ _KINDS_OPERATION: Final[dict[str, Any]] = {
     ),
 }
 _FILE_OPERATION: Final[dict[str, Any]] = {
-    "operationId": "AdminImportRows",
+    "operationId": "AdminImportFile",
     "tags": ["admin"],
-    "summary": "Read a CSV, XLSX or JSON file as CSV rows",
-    "description": "Writes nothing: the rows are for `POST /api/admin/imports`. For full administrators.",
-    "parameters": [],
+    "summary": "Upload a CSV, XLSX or JSON file",
+    "description": f"The body is the file, of at most {MAX_IMPORT_ROWS:,} rows. Writes no records: `check` says what its "
+    "columns are, `run` imports it. Both answer after two seconds at most; the job `imports` goes on, and `State` and "
+    "`Taken` say how far it is. For full administrators.",
+    "parameters": [
+        {
+            "name": param.name,
+            "in": "query",
+            "required": True,
+            "description": param.description,
+            "schema": object_schema((param,))["properties"][param.name],
+        }
+        for param in _FILE_PARAMS
+    ],
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {
-                "schema": object_schema(_FILE_PARAMS),
-                "example": {"FileName": "members.csv", "Content": "RnVsbE5hbWUKQWRhCg=="},
+            "application/octet-stream": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "FullName,Email\nAda Lovelace,ada@example.com\n",
             }
+        },
+    },
+}
+_CHECK_OPERATION: Final[dict[str, Any]] = _operation(
+    "Check", "Say what the columns of a file are, and see what an import would do", has_id=True
+) | {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": object_schema(_CHECK_PARAMS), "example": {"Fields": "FullName,Email"}}
         },
     },
 }

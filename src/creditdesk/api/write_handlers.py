@@ -95,10 +95,17 @@ class DeleteRecord(EntityWrite[int], TransactionWrite[int]):
         return write_input.record_id
 
     async def execute(self, api: ApiContext, session: WriteSession, parsed: int, context: RequestContext) -> bytes:
-        before = await _lock_record(session, self.entity, parsed, context)
-        await self.service(api).delete(session, self.entity, before, context)
+        await delete_record(api, session, self.entity, parsed, context)
         now = context.now.replace(microsecond=0)
         return action_body(_message(self.entity, "deleted"), parsed, now, context.principal.email)
+
+
+async def delete_record(
+    api: ApiContext, session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
+) -> None:
+    """Deletes a record that the caller may see, by the rules of its entity. Raises NotFound and what these raise."""
+    before = await _lock_record(session, entity, record_id, context)
+    await api.services.get(entity, api.default_service).delete(session, entity, before, context)
 
 
 async def find_missing_references(

@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +17,7 @@ import platformdirs
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from creditdesk.app import build_context
 from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.member_links import LinkSigner
@@ -26,6 +28,7 @@ from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.observability import count_for_server
 from creditdesk.cli.output import CliError, echo
 from creditdesk.console.member.link_mail import compose_link_mail
+from creditdesk.import_routes import run_imports
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.scheduler.backups import BackupPlan
 from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
@@ -41,6 +44,10 @@ from creditdesk.storage.backup import back_up
 
 CHECK_SECONDS: Final = 60
 """How often a running scheduler looks for jobs that are due."""
+REQUEST_CHECK_SECONDS: Final = 2
+"""How often it looks for one that a user asked for."""
+IMPORT_SECONDS: Final = 20.0
+"""How long one run takes imports, before the other jobs have their turn."""
 
 jobs = App(name="jobs", help="Scheduled work: run what is due, or list the last results.")
 
@@ -112,12 +119,20 @@ def run_scheduler(url: str) -> None:
                 while True:
                     available = await _jobs(store, url, settings_with_key(url))
                     await _run_once(store, list(available), holder, ())
-                    await asyncio.sleep(CHECK_SECONDS)
+                    await _wait(store)
             finally:
                 await release_lease(store, holder, datetime.now(UTC))
 
     with suppress(asyncio.CancelledError):
         asyncio.run(work())
+
+
+async def _wait(store: Store) -> None:
+    """Waits until the next look, or until a user asks for a job."""
+    for _ in range(CHECK_SECONDS // REQUEST_CHECK_SECONDS):
+        await asyncio.sleep(REQUEST_CHECK_SECONDS)
+        if any(each.is_requested for each in (await load_job_results(store)).values()):
+            return
 
 
 def holder_name(pid: int) -> str:
@@ -158,6 +173,7 @@ async def _jobs(store: Store, url: str, settings: Settings) -> tuple[ScheduledJo
         await _mail_plan(store, settings),
         settings.retention.audit_days,
         settings.retention.report_days,
+        partial(run_imports, build_context(store, settings), IMPORT_SECONDS),
     )
     return scheduled_jobs(context)
 

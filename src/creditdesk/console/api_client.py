@@ -94,6 +94,12 @@ class InProcessClient:
         """The body of a POST, executed once for a key. Raises ApiError."""
         return await self._call("POST", path, "", body, key)
 
+    async def post_file(self, path: str, query: QueryValues, content: bytes) -> Any:
+        """The body of a POST whose body is a file. Raises ApiError."""
+        return await self._send(
+            "POST", path, urlencode(query, doseq=True), content, {"content-type": "application/octet-stream"}
+        )
+
     async def put(self, path: str, body: Mapping[str, Any]) -> Any:
         return await self._call("PUT", path, "", body)
 

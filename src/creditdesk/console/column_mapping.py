@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from io import StringIO
 from typing import Final
 from unicodedata import normalize
 
@@ -15,7 +13,6 @@ from creditdesk.console.labels import column_title
 from creditdesk.console.translations import languages
 from creditdesk.schema.entity import Entity
 
-_SAMPLES: Final = 3
 _SAMPLE_LENGTH: Final = 40
 _SIMILARITY: Final = 0.84
 _DERIVED: Final = frozenset({"ToStringText", "IsNew", "LocalizationDetails"})
@@ -51,32 +48,22 @@ def importable_fields(entity: type[Entity]) -> list[str]:
     return [each.name for each in columns if each.name not in _DERIVED and not each.field.write_only]
 
 
-def file_columns(entity: type[Entity], text: str) -> list[FileColumn]:
-    """The columns of a CSV text, each with a suggestion that no column before it has. Raises ValueError."""
-    rows = _first_rows(text)
-    if not rows or not any(rows[0]):
-        raise ValueError("empty")
+def file_columns(
+    entity: type[Entity],
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    chosen: Sequence[str] | None = None,
+) -> list[FileColumn]:
+    """The columns of a file with their first values, and the fields chosen for them or suggested, none twice."""
     found: list[FileColumn] = []
     taken: set[str] = set()
-    for place, heading in enumerate(rows[0]):
-        field = suggest_field(entity, heading)
+    for place, heading in enumerate(headings):
+        field = chosen[place] if chosen else suggest_field(entity, heading)
         field = "" if field in taken else field
         taken.add(field)
-        samples = tuple(row[place][:_SAMPLE_LENGTH] for row in rows[1:] if place < len(row) and row[place])
+        samples = tuple(row[place][:_SAMPLE_LENGTH] for row in rows if row[place])
         found.append(FileColumn(heading, samples, field))
     return found
-
-
-def _first_rows(text: str) -> list[list[str]]:
-    rows: list[list[str]] = []
-    try:
-        for row in csv.reader(StringIO(text, newline="")):
-            rows.append(row)
-            if len(rows) > _SAMPLES:
-                break
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    return rows
 
 
 def suggest_field(entity: type[Entity], heading: str) -> str:
@@ -94,22 +81,6 @@ def suggest_field(entity: type[Entity], heading: str) -> str:
         return names[wanted]
     near = get_close_matches(wanted, list(names), n=1, cutoff=_SIMILARITY)
     return names[near[0]] if near else ""
-
-
-def renamed(text: str, fields: Sequence[str]) -> str:
-    """The text with these headings; columns without a field are left out. Raises ValueError."""
-    kept = [place for place, field in enumerate(fields) if field]
-    written = StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow([fields[place] for place in kept])
-    try:
-        rows = list(csv.reader(StringIO(text, newline="")))[1:]
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    for row in rows:
-        # A row of another length goes on as it is, so that the import refuses it by its number.
-        writer.writerow([row[place] for place in kept] if len(row) == len(fields) else row)
-    return written.getvalue()
 
 
 def _key(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from creditdesk.schema.progress import NullReporter
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import Principal, RequestContext
 
+IMPORT_JOB: Final = "imports"
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 
@@ -48,6 +50,7 @@ class JobContext:
     mail: MailPlan | None = None
     audit_days: int = 0
     report_days: int = 0
+    take_imports: Callable[[], Awaitable[str]] | None = None
 
     def request(self) -> RequestContext:
         return RequestContext(self.principal, self.ledger.clock())
@@ -68,6 +71,7 @@ JOB_DECLARATIONS: Final = (
     JobDeclaration("renew", "Grants the plan benefits that are due", Schedule(_HOUR)),
     JobDeclaration("expire", "Writes the expiry of expired credit", _QUARTER),
     JobDeclaration(MAIL_JOB, "Sends the sign-in links that were asked for by e-mail", Schedule(timedelta(minutes=5))),
+    JobDeclaration(IMPORT_JOB, "Goes on with the files that are imported", Schedule(timedelta(minutes=5))),
     JobDeclaration("responses", "Removes old stored responses", Schedule(_DAY, 2 * _HOUR)),
     JobDeclaration("sessions", "Removes what expired sign-ins left", Schedule(_DAY, 2 * _HOUR)),
     JobDeclaration("purge", "Removes audit records and report files past their retention", Schedule(_DAY, 2 * _HOUR)),
@@ -88,6 +92,7 @@ def scheduled_jobs(context: JobContext) -> tuple[ScheduledJob, ...]:
         "renew": jobs.renew,
         "expire": jobs.expire,
         MAIL_JOB: jobs.send_mail,
+        IMPORT_JOB: jobs.take_imports,
         "responses": jobs.remove_responses,
         "sessions": jobs.remove_sign_ins,
         "purge": jobs.purge,
@@ -139,6 +144,10 @@ class _Jobs:
         if done.problems:
             raise JobFailed(f"{done.sent} sent; not sent: {'; '.join(done.problems)}")
         return f"{done.sent} sent"
+
+    async def take_imports(self) -> str:
+        take = self._context.take_imports
+        return await take() if take else "nothing takes imports here"
 
     async def remove_responses(self) -> str:
         context = self._context

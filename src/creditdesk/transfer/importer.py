@@ -158,16 +158,8 @@ class Importer:
                     await _import_file(state, entity, parser, open_session, write_links)
 
     async def _number_bookings(self, files: FilesByEntity, open_session: OpenSession) -> None:
-        """Gives bookings that came without a number the next ones of their locations."""
-        if Booking.__name__ not in files:
-            return
-        async with open_session() as session:
-            businesses = await session.find(Business, columns=("Id",))
-            await restart_sequences(session, [business["Id"] for business in businesses])
-        last: int | None = 0
-        while last is not None:
-            async with open_session() as session:
-                last = await number_bookings(session, last, IMPORT_BATCH_SIZE, self.now)
+        if Booking.__name__ in files:
+            await number_imported_bookings(open_session, self.now)
 
     async def _open_journals(self, state: ImportState, open_session: OpenSession) -> None:
         """Opens the missing journals of the credits that the files name, and of placeholders.
@@ -185,6 +177,17 @@ class Importer:
                 async with open_session() as session:
                     await open_imported_journals(session, mapping, ids, self.now, load_grant_origins)
                 self.report.advance(len(ids))
+
+
+async def number_imported_bookings(open_session: OpenSession, now: datetime) -> None:
+    """Gives bookings that came without a number the next ones of their locations."""
+    async with open_session() as session:
+        businesses = await session.find(Business, columns=("Id",))
+        await restart_sequences(session, [business["Id"] for business in businesses])
+    last: int | None = 0
+    while last is not None:
+        async with open_session() as session:
+            last = await number_bookings(session, last, IMPORT_BATCH_SIZE, now)
 
 
 def _ordered(files: FilesByEntity) -> list[type[Entity]]:

@@ -1,33 +1,38 @@
-"""The import desk: upload a file, say what its columns are, look at a dry run, import, take back."""
+"""The import desk: upload a file, say what its columns are, look at a check, import, take back.
+
+The file is stored once; the page of its import shows what is next, and how far it is while it runs.
+"""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError
-from creditdesk.console.column_mapping import FileColumn, file_columns, importable_fields, renamed
+from creditdesk.console.column_mapping import file_columns, importable_fields
 from creditdesk.console.labels import entity_plural, translated_words
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.translations import mark
 from creditdesk.console.uploads import UploadForm, read_upload
-from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import NotFound, PermissionDenied
 
 IMPORT_PATH: Final = "/console/admin/imports"
-MAX_FILE_BYTES: Final = 2_000_000
-_MAX_UNDO: Final = 500
+MAX_UPLOAD_BYTES: Final = 25_000_000
+_BATCHES: Final = "/api/admin/imports/batches"
+_MAX_TEXT: Final = 10_000
 _MAX_NAME: Final = 200
-_SHOWN_IMPORTS: Final = 20
 _NO_FILE: Final = mark("Choose a file of type CSV, XLSX or JSON.")
-_NO_COLUMNS: Final = mark("The first line of the file names no columns.")
+_STATES: Final = {
+    "uploaded": mark("columns"), "checking": mark("is checked"), "checked": mark("what would happen"),
+    "importing": mark("is imported"), "imported": mark("imported"), "undoing": mark("is taken back"),
+    "undone": mark("taken back"),
+}  # fmt: skip
+_ACTS: Final = ("check", "run", "undo")
 
 
 async def _show(page: ConsolePage) -> Response:
@@ -36,139 +41,89 @@ async def _show(page: ConsolePage) -> Response:
 
 
 async def _start(page: ConsolePage, fields: Mapping[str, str], message: str = "") -> Response:
-    query = {"AuditRecord_Action": "imported", "orderby": "RecordedOn", "dir": "descending", "size": _SHOWN_IMPORTS}
-    listed = await page.client.find(AuditRecord.path(), query)
-    past = [(each, json.loads(each["Details"])) for each in listed.records]
+    kinds = await page.client.get("/api/admin/imports")
+    by_name = {entity.__name__: entity for entity in page.context.entities}
+    past = await page.client.get(_BATCHES)
     return page.render(
         "import.html", HTTPStatus.UNPROCESSABLE_ENTITY if message else HTTPStatus.OK,
-        kinds=sorted((entity_plural(each, page.language), name) for name, each in (await _kinds(page)).items()), fields=fields, path=IMPORT_PATH,
-        message=message, past=[(each, details) for each, details in past if details.get("Added")], words=partial(translated_words, language=page.language),
+        kinds=sorted((entity_plural(by_name[each["Entity"]], page.language), each["Records"]) for each in kinds),
+        fields=fields, path=IMPORT_PATH, message=message, past=past, states=_STATES,
+        words=partial(translated_words, language=page.language),
     )  # fmt: skip
 
 
-async def _kinds(page: ConsolePage) -> dict[str, type[Entity]]:
-    """The kinds of records that can be imported, by the name that files have."""
-    listed = await page.client.get("/api/admin/imports")
-    by_name = {entity.__name__: entity for entity in page.context.entities}
-    return {each["Records"]: by_name[each["Entity"]] for each in listed}
-
-
-async def _submit(page: ConsolePage) -> Response:
-    """One step: the upload leads to the columns, these to the dry run, this to the import."""
+async def _upload(page: ConsolePage) -> Response:
     _require(page)
-    async with read_upload(page.request, MAX_FILE_BYTES, MAX_FILE_BYTES) as upload:
-        fields = upload.fields
-        entity = (await _kinds(page)).get(fields.get("kind", ""))
-        if entity is None:
-            raise NotFound
+    async with read_upload(page.request, MAX_UPLOAD_BYTES, _MAX_TEXT) as upload:
         try:
-            if "text" not in fields:
-                fields["file_name"], fields["text"] = await _read_file(page, upload)
-            fields["text"] = fields["text"].lstrip("\r\n")
-            columns = file_columns(entity, fields["text"])
-        except ValueError:
-            return await _start(page, fields, page.translate(_NO_COLUMNS))
+            stored = await _store(page, upload)
         except ApiError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
-                raise
-            return await _start(page, fields, "; ".join(error.fields.values()) or error.message)
-    chosen = [fields.get(f"field-{place}") for place in range(len(columns))]
-    if None not in chosen:
-        columns = [
-            FileColumn(each.heading, each.samples, str(field)) for each, field in zip(columns, chosen, strict=True)
-        ]
-    if "apply" in fields or "preview" in fields:
-        return await _run(page, entity, fields, columns)
-    return _columns(page, entity, fields, columns)
+            return await _start(page, upload.fields, _text_of(error))
+    return page.redirect(f"{IMPORT_PATH}/{stored['Id']}")
 
 
-async def _run(
-    page: ConsolePage, entity: type[Entity], fields: Mapping[str, str], columns: Sequence[FileColumn]
-) -> Response:
-    is_write = "apply" in fields
-    body = {
-        "Records": entity.plural,
-        "Csv": renamed(fields["text"], [each.field for each in columns]),
-        "Numbers": fields.get("numbers") or None,
-        "Dates": fields.get("dates") or None,
-        "FileName": fields.get("file_name", "")[:200] or None,
-        "DryRun": not is_write,
-    }
-    try:
-        answer = await page.client.post("/api/admin/imports", body)
-    except ApiError as error:
-        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
-            raise
-        return _columns(page, entity, fields, columns, error)
-    return page.render(
-        "import_result.html",
-        entity=entity, title=entity_plural(entity, page.language), result=answer["Value"], is_write=is_write, fields=fields,
-        columns=columns, path=IMPORT_PATH,
-    )  # fmt: skip
-
-
-def _columns(
-    page: ConsolePage,
-    entity: type[Entity],
-    fields: Mapping[str, str],
-    columns: Sequence[FileColumn],
-    error: ApiError | None = None,
-) -> Response:
-    return page.render(
-        "import_columns.html", error.status if error else HTTPStatus.OK,
-        title=entity_plural(entity, page.language), fields=fields, columns=columns, error=error, path=IMPORT_PATH,
-        choices=[(name, translated_words(name, page.language)) for name in importable_fields(entity)],
-    )  # fmt: skip
-
-
-async def _read_file(page: ConsolePage, upload: UploadForm) -> tuple[str, str]:
-    """The name of the file, and its rows as CSV with commas. Raises ApiError."""
+async def _store(page: ConsolePage, upload: UploadForm) -> Mapping[str, Any]:
     if upload.file is None or not upload.file.filename:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, page.translate(_NO_FILE))
-    name = upload.file.filename[-_MAX_NAME:]
-    content = base64.b64encode(await upload.file.read()).decode()
-    answer = await page.client.post("/api/admin/imports/rows", {"FileName": name, "Content": content})
-    return name, str(answer["Value"]["Csv"])
+    query = {"Records": upload.fields.get("kind", ""), "FileName": upload.file.filename[-_MAX_NAME:]}
+    answer = await page.client.post_file("/api/admin/imports/files", query, await upload.file.read())
+    value: Mapping[str, Any] = answer["Value"]
+    return value
 
 
-async def _undo(page: ConsolePage) -> Response:
-    """Deletes the records that an import added, where nothing depends on them yet."""
+def _text_of(error: ApiError) -> str:
+    """What the API refused. Raises an error of another cause."""
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
+        raise error
+    return "; ".join(error.fields.values()) or error.message
+
+
+async def _batch(page: ConsolePage) -> Response:
+    """What is next for a file: its columns, or how far it is and its result."""
     _require(page)
-    record = await page.client.get(f"{AuditRecord.path()}/{page.request.path_params['id']}")
-    entity = next((each for each in page.context.entities if each.__name__ == record["Subject"]), None)
-    if entity is None or record["Action"] != "imported":
+    return await _render(page)
+
+
+async def _render(page: ConsolePage, message: str = "") -> Response:
+    batch = await page.client.get(f"{_BATCHES}/{page.request.path_params['id']}")
+    entity = _entity(page, batch)
+    path = f"{IMPORT_PATH}/{batch['Id']}"
+    shared = {
+        "batch": batch, "entity": entity, "title": entity_plural(entity, page.language), "path": path,
+        "state": page.translate(_STATES[batch["State"]]), "message": message, "start": IMPORT_PATH,
+    }  # fmt: skip
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if message else HTTPStatus.OK
+    is_open = batch["State"] in ("uploaded", "checked")
+    if batch["State"] == "uploaded" or (is_open and ("edit" in page.request.query_params or message)):
+        return page.render(
+            "import_columns.html", status, **shared,
+            columns=file_columns(entity, batch["Headings"], batch["Samples"], batch["Fields"]),
+            choices=[(name, translated_words(name, page.language)) for name in importable_fields(entity)],
+        )  # fmt: skip
+    return page.render("import_progress.html" if page.is_fragment else "import_result.html", status, **shared)
+
+
+def _entity(page: ConsolePage, batch: Mapping[str, Any]) -> type[Entity]:
+    return next(each for each in page.context.entities if each.__name__ == batch["Entity"])
+
+
+async def _act(page: ConsolePage) -> Response:
+    """Checks, imports or takes back; the page then shows how far that is."""
+    _require(page)
+    act, batch_id = page.request.path_params["act"], page.request.path_params["id"]
+    if act not in _ACTS:
         raise NotFound
-    deleted, refused = 0, list[tuple[int, str]]()
-    ids = [each for each in _ids(json.loads(record["Details"]).get("Added", "")) if await _exists(page, entity, each)]
-    for record_id in ids[:_MAX_UNDO]:
-        try:
-            await page.client.delete(f"{entity.path()}/{record_id}")
-        except ApiError as error:
-            refused.append((record_id, error.message))
-        else:
-            deleted += 1
-    return page.render(
-        "import_undo.html", entity=entity, title=entity_plural(entity, page.language), deleted=deleted, refused=refused,
-        left=max(0, len(ids) - _MAX_UNDO), path=IMPORT_PATH, undo_path=page.request.url.path,
-    )  # fmt: skip
-
-
-async def _exists(page: ConsolePage, entity: type[Entity], record_id: int) -> bool:
+    form = await page.form()
+    body: dict[str, Any] = {}
+    if act == "check":
+        columns = sum(name.startswith("field-") for name in form)
+        body["Fields"] = ",".join(str(form.get(f"field-{place}", "")) for place in range(columns))
+        body |= {"Numbers": form.get("numbers") or None, "Dates": form.get("dates") or None}
     try:
-        await page.client.get(f"{entity.path()}/{record_id}")
+        await page.client.post(f"{_BATCHES}/{batch_id}/{act}", body)
     except ApiError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return False
-    return True
-
-
-def _ids(ranges: str) -> Iterator[int]:
-    """The ids of `5-7,9`."""
-    for part in ranges.split(","):
-        first, _, last = part.partition("-")
-        if first.isdecimal():
-            yield from range(int(first), int(last or first) + 1)
+        return await _render(page, _text_of(error))
+    return page.redirect(f"{IMPORT_PATH}/{batch_id}")
 
 
 def _require(page: ConsolePage) -> None:
@@ -178,6 +133,7 @@ def _require(page: ConsolePage) -> None:
 
 IMPORT_SCREENS: Final = (
     Screen(IMPORT_PATH, _show),
-    Screen(IMPORT_PATH, _submit, ("POST",)),
-    Screen(f"{IMPORT_PATH}/{{id:int}}/undo", _undo, ("POST",)),
+    Screen(IMPORT_PATH, _upload, ("POST",)),
+    Screen(f"{IMPORT_PATH}/{{id:int}}", _batch),
+    Screen(f"{IMPORT_PATH}/{{id:int}}/{{act}}", _act, ("POST",)),
 )

@@ -15,6 +15,7 @@ from creditdesk.storage.migrations import (
     daily_totals,
     field_defaults,
     hold_decisions,
+    import_batches,
     initial,
     internal_tables,
     job_requests,
@@ -60,6 +61,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *link_requests.MIGRATIONS,
     *saved_report_terms.MIGRATIONS,
     *audit_retention.MIGRATIONS,
+    *import_batches.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,287 @@
+"""Files that are imported in parts: stored, checked, imported and taken back, each part in its transaction.
+
+A part's rows and its result are committed together, so a process that is killed leaves a batch that another one
+goes on with, and no row is taken twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
+from creditdesk.entities.ledger.import_batch import ImportBatch
+from creditdesk.entities.ledger.import_part import ImportPart
+from creditdesk.entities.spaces.booking import Booking
+from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.errors import Conflict, DomainError, NotFound, StateConflict
+from creditdesk.schema.query import Comparison, Filter, where
+from creditdesk.schema.records import new_record, update_stamp
+from creditdesk.schema.repository import Store, WriteSession, delete_matching, find_first
+from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.transfer.dependency_order import TRANSFERRED
+from creditdesk.transfer.file_format import FileFormat
+from creditdesk.transfer.file_lines import StoredLines
+from creditdesk.transfer.file_rows import BadRow, FileRow
+from creditdesk.transfer.id_ranges import format_id_ranges, parse_id_ranges
+from creditdesk.transfer.importer import number_imported_bookings
+from creditdesk.transfer.part_writer import MAX_PART_MESSAGES, PartResult, write_part
+
+PART_ROWS: Final = 500
+"""Rows of a part: what one transaction takes."""
+_SIZES: Final = (PART_ROWS, 50, 5, 1, 0)
+"""Rows that are tried after a conflict, which ends the transaction; 0 refuses the row that was tried alone."""
+KINDS: Final = {entity.plural: entity for entity in TRANSFERRED}
+"""The entities of files, by the name that files have."""
+_ENDED_BEFORE: Final = "Another action is under way or came first; reload the page"
+_NOTHING_DONE: Final = {
+    "Taken": 0, "IsDone": False, "Added": 0, "Changed": 0, "Unchanged": 0, "Refused": 0, "Adjusted": 0, "Ignored": 0,
+    "Deleted": 0, "AddedIds": "", "Messages": "[]", "MessageCount": 0,
+}  # fmt: skip
+
+RecordRemoval = Callable[[WriteSession, type[Entity], int, RequestContext], Awaitable[None]]
+"""Deletes a record by the rules of its entity. Raises DomainError."""
+
+
+class BatchState(StrEnum):
+    """How far a batch is; those that end in -ing have parts that wait."""
+
+    UPLOADED = "uploaded"
+    CHECKING = "checking"
+    CHECKED = "checked"
+    IMPORTING = "importing"
+    IMPORTED = "imported"
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+NEXT_STATE: Final = {
+    BatchState.CHECKING: BatchState.CHECKED,
+    BatchState.IMPORTING: BatchState.IMPORTED,
+    BatchState.UNDOING: BatchState.UNDONE,
+}
+_BEGINS_FROM: Final = {
+    BatchState.CHECKING: (BatchState.UPLOADED, BatchState.CHECKED),
+    BatchState.IMPORTING: (BatchState.UPLOADED, BatchState.CHECKED),
+    BatchState.UNDOING: (BatchState.IMPORTED, BatchState.UNDONE),
+}
+
+
+async def store_batch(
+    session: WriteSession, kind: str, file_name: str | None, file: StoredLines, context: RequestContext
+) -> int:
+    """Stores a file; returns the Id of its batch, which is uploaded."""
+    by, now = context.principal, context.now
+    values = {
+        "Kind": kind, "FileName": file_name, "Headings": _encode(file.headings), "Numbers": "standard", "Dates": "iso",
+        "State": BatchState.UPLOADED.value, "RowCount": len(file.lines), "RequestedBy": by.user_id,
+    }  # fmt: skip
+    [batch_id] = await session.insert(ImportBatch, [new_record(ImportBatch, values, now, by.email)])
+    for start in range(0, len(file.lines), PART_ROWS):
+        rows = file.lines[start : start + PART_ROWS]
+        part = {
+            "BatchId": batch_id, "FirstRow": start + 1, "RowCount": len(rows),
+            "Rows": "\n".join(rows), **_NOTHING_DONE,
+        }  # fmt: skip
+        await session.insert(ImportPart, [new_record(ImportPart, part, now, by.email)])
+    return batch_id
+
+
+async def begin(
+    session: WriteSession, batch_id: int, state: BatchState, changes: Mapping[str, Any], context: RequestContext
+) -> None:
+    """Makes every part of a batch wait for the state. Raises NotFound, and StateConflict from a wrong state.
+
+    changes: further values of the batch, such as what its columns are.
+    """
+    batch = (await session.lock(ImportBatch, [batch_id])).get(batch_id)
+    if batch is None:
+        raise NotFound
+    if batch["State"] not in _BEGINS_FROM[state]:
+        raise StateConflict(_ENDED_BEFORE)
+    stamp = update_stamp(context.now, context.principal.email)
+    change = {"State": state.value, "RequestedBy": context.principal.user_id, **changes, **stamp}
+    await session.update(ImportBatch, [(batch_id, change)])
+    reset: Mapping[str, Any] = (
+        {"IsDone": False, "Messages": "[]", "MessageCount": 0} if state is BatchState.UNDOING else _NOTHING_DONE
+    )
+    parts = await session.find(ImportPart, where(ImportPart, BatchId=batch_id), columns=("Id",))
+    await session.update(ImportPart, [(part["Id"], reset) for part in parts])
+
+
+async def take_part(store: Store, batch_id: int, delete: RecordRemoval, now: datetime) -> bool:
+    """Takes the next rows of a batch; False where nothing is left to do."""
+    for size in _SIZES[:-1]:
+        with suppress(Conflict):
+            return await _take(store, batch_id, size, delete, now)
+    return await _take(store, batch_id, _SIZES[-1], delete, now)
+
+
+async def _take(store: Store, batch_id: int, size: int, delete: RecordRemoval, now: datetime) -> bool:
+    async with store.write_session() as session:
+        work = await _next_part(session, batch_id)
+        if work is None:
+            return False
+        batch, part = work
+        if part is not None and batch["State"] == BatchState.IMPORTING:
+            await _save(session, part, size, await _write_rows(session, batch, part, size, now), now)
+            return True
+    if part is None:
+        await _end(store, batch, now)
+        return False
+    if batch["State"] == BatchState.UNDOING:
+        await _undo_part(store, batch, part, delete, now)
+        return True
+    result = PartResult()
+    with suppress(_RolledBack):
+        async with store.write_session() as session:
+            result = await _write_rows(session, batch, part, size, now)
+            raise _RolledBack
+    async with store.write_session() as session:
+        if await _next_part(session, batch_id) == work:
+            await _save(session, part, size, result, now)
+    return True
+
+
+class _RolledBack(Exception):
+    """Ends the transaction of a check."""
+
+
+async def _next_part(session: WriteSession, batch_id: int) -> tuple[Record, Record | None] | None:
+    """The locked batch with a part that waits, or None where all are done; None for a batch that does not run."""
+    batch = (await session.lock(ImportBatch, [batch_id])).get(batch_id)
+    if batch is None or batch["State"] not in NEXT_STATE:
+        return None
+    return batch, await find_first(session, ImportPart, where(ImportPart, BatchId=batch_id, IsDone=False))
+
+
+async def _write_rows(session: WriteSession, batch: Record, part: Record, size: int, now: datetime) -> PartResult:
+    """Writes the next rows of a part; a size of 0 refuses the next row, which was alone in a conflict."""
+    taken, entity = part["Taken"], KINDS[batch["Kind"]]
+    rows = _rows(batch, part, slice(taken, taken + max(size, 1)))
+    if not size:
+        message = f"row {part['FirstRow'] + taken}: has a value of another record; the row is refused"
+        return PartResult(refused=1, messages=[message], message_count=1)
+    return await write_part(session, entity, rows, FileFormat(batch["Numbers"], batch["Dates"]), now)
+
+
+def _rows(batch: Record, part: Record, chosen: slice) -> list[FileRow | BadRow]:
+    fields: list[str] = msgspec.json.decode(batch["Fields"])
+    kept = [(place, name) for place, name in enumerate(fields) if name]
+    found: list[FileRow | BadRow] = []
+    for number, line in enumerate(part["Rows"].split("\n")[chosen], part["FirstRow"] + (chosen.start or 0)):
+        cells = msgspec.json.decode(line)
+        if isinstance(cells, str):
+            found.append(BadRow(number, cells))
+        else:
+            found.append(FileRow(number, {name: cells[place] for place, name in kept}, is_table=True))
+    return found
+
+
+async def _save(session: WriteSession, part: Record, size: int, result: PartResult, now: datetime) -> None:
+    """Adds a result to that of the rows before, and removes rows that are imported: they may name people."""
+    messages = (msgspec.json.decode(part["Messages"]) + result.messages)[:MAX_PART_MESSAGES]
+    taken = min(part["Taken"] + max(size, 1), part["RowCount"])
+    change = {
+        "Taken": taken,
+        "IsDone": taken == part["RowCount"],
+        "Added": part["Added"] + result.counts.added,
+        "Changed": part["Changed"] + result.counts.changed,
+        "Unchanged": part["Unchanged"] + result.counts.unchanged,
+        "Refused": part["Refused"] + result.refused,
+        "Adjusted": part["Adjusted"] + result.adjusted,
+        "Ignored": part["Ignored"] + result.ignored,
+        "AddedIds": format_id_ranges([*parse_id_ranges(part["AddedIds"]), *result.added_ids]),
+        "Messages": _encode(messages),
+        "MessageCount": part["MessageCount"] + result.message_count,
+    }
+    await session.update(ImportPart, [(part["Id"], change | update_stamp(now, None))])
+
+
+async def _undo_part(store: Store, batch: Record, part: Record, delete: RecordRemoval, now: datetime) -> None:
+    """Deletes the records that a part added, where nothing depends on them; safe to repeat."""
+    entity = KINDS[batch["Kind"]]
+    context = RequestContext(Principal(batch["RequestedBy"], batch["UpdatedBy"], unrestricted=True), now)
+    added = list(parse_id_ranges(part["AddedIds"]))
+    kept: list[str] = []
+    for record_id in reversed(added):
+        try:
+            async with store.write_session() as session:
+                await delete(session, entity, record_id, context)
+        except NotFound:
+            continue
+        except DomainError as error:
+            kept.append(f"#{record_id}: {error}")
+    change = {
+        "IsDone": True, "Deleted": len(added) - len(kept), "Messages": _encode(kept), "MessageCount": len(kept),
+    }  # fmt: skip
+    async with store.write_session() as session:
+        await session.update(ImportPart, [(part["Id"], change | update_stamp(now, None))])
+
+
+async def _end(store: Store, batch: Record, now: datetime) -> None:
+    """Sets the state that follows, once; an import is on record in the audit trail."""
+    if batch["State"] == BatchState.IMPORTING and batch["Kind"] == Booking.plural:
+        await number_imported_bookings(store.write_session, now)
+    async with store.write_session() as session:
+        locked = (await session.lock(ImportBatch, [batch["Id"]])).get(batch["Id"])
+        if locked is None or locked["State"] != batch["State"]:
+            return
+        following = NEXT_STATE[BatchState(batch["State"])]
+        await session.update(ImportBatch, [(batch["Id"], {"State": following.value})])
+        if following is not BatchState.IMPORTED:
+            return
+        parts = await session.find(ImportPart, where(ImportPart, BatchId=batch["Id"]), columns=_COUNTED)
+        # What is imported is in the records themselves, and files name people.
+        await session.update(ImportPart, [(part["Id"], {"Rows": ""}) for part in parts])
+        details = {
+            "File": batch["FileName"],
+            "Import": batch["Id"],
+            "Rows": {name: sum(part[name] for part in parts) for name in ("Added", "Changed", "Unchanged")},
+        }
+        event = AuditEvent(
+            AuditAction.IMPORTED, batch["UpdatedBy"], batch["RequestedBy"],
+            subject=KINDS[batch["Kind"]].__name__, details=details,
+        )  # fmt: skip
+        await record_event(session, event, now)
+
+
+_COUNTED: Final = ("Id", "Added", "Changed", "Unchanged")
+
+
+async def find_running(store: Store) -> list[int]:
+    """The batches with parts that wait, the oldest first."""
+    state = ImportBatch.meta().columns["State"]
+    async with store.read_session() as session:
+        running = [Filter(state, Comparison.ONE_OF, tuple(each.value for each in NEXT_STATE))]
+        return [batch["Id"] for batch in await session.find(ImportBatch, running, columns=("Id",))]
+
+
+async def delete_batch(session: WriteSession, batch_id: int) -> None:
+    """Deletes a batch with its parts."""
+    await delete_matching(session, ImportPart, where(ImportPart, BatchId=batch_id))
+    await session.delete(ImportBatch, [batch_id])
+
+
+async def delete_abandoned(store: Store, older_than: datetime) -> int:
+    """Deletes the files that nobody imported and that have not been touched since; returns how many."""
+    columns = ImportBatch.meta().columns
+    waiting = (BatchState.UPLOADED.value, BatchState.CHECKED.value)
+    filters = [
+        Filter(columns["State"], Comparison.ONE_OF, waiting),
+        Filter(columns["UpdatedOn"], Comparison.AT_MOST, older_than),
+    ]
+    async with store.write_session() as session:
+        found = await session.lock(ImportBatch, [each["Id"] for each in await session.find(ImportBatch, filters)])
+        for batch_id in (each["Id"] for each in found.values() if each["State"] in waiting):
+            await delete_batch(session, batch_id)
+    return len(found)
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -46,6 +46,8 @@ OPERATIONS = (
     "charge",
     "cancellation",
     "hold",
+    "adjustment",
+    "bulk grant",
 )
 
 
@@ -126,6 +128,11 @@ async def prepare_request(api: ApiClient, act: str) -> tuple[str, Any]:
         "hold": ("/api/ledger/holds", api.basket_body(booking_item(booking))),
         "top-up": (CREDITS, api.credit_body("5.00")),
         "renewal": ("/api/ledger/renewals", {}),
+        "adjustment": ("/api/ledger/adjustments", {"Kind": "money", "Id": credit, "Amount": 2, "Reason": "count"}),
+        "bulk grant": (
+            "/api/ledger/bulk/grants",
+            {"Kind": "money", "Reason": "lift", "Rows": [api.credit_body("5.00"), api.credit_body("6.00")]},
+        ),
     }[act]
 
 

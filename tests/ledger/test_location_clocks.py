@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from tests.support.api_client import ApiClient, booking_item, created_id, succee
 from tests.support.databases import run_in_thread
 from tests.support.ledger_builder import LedgerBuilder
 from tests.support.progress import CollectingReporter
-from tests.support.users import create_user_token, http_client
+from tests.support.users import create_location, create_user_token, http_client
 
 PROFILES = "/api/ledger/locationprofiles"
 BUSINESSES = "/api/sys/businesses"
@@ -181,3 +182,13 @@ async def test_the_signed_in_user_is_shown_the_time_zone(mill: ApiClient, store:
         shown = (await client.get("/api/auth/me")).json()
     assert shown["DefaultSimpleTimeZoneName"] == "GMT Standard Time"
     assert shown["DefaultSimpleTimeZoneNameIana"] == "Europe/London"
+
+
+async def test_a_location_has_one_profile(api: ApiClient, store: Store) -> None:
+    """Nor does it get a second one when three are posted at the same moment."""
+    body = {"BusinessId": await create_location(store, "North"), "BookingIntervalMinutes": 5}
+    answers = await asyncio.gather(*(api.post(PROFILES, body) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400]
+    for refused in (answer for answer in answers if answer.status_code == 400):
+        [error] = refused.json()["Errors"]
+        assert (error["PropertyName"], error["Message"]) == ("BusinessId", "is already used by another record")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
+
+TAKEN_MESSAGE: Final = "is already used by another record"
 
 
 class DefaultService:
@@ -15,6 +19,7 @@ class DefaultService:
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         values = _stored_values(entity, record)
+        await _require_unique(session, entity, values)
         new = new_record(entity, values, context.now, context.principal.email)
         [record_id] = await session.insert(entity, [new])
         return record_id
@@ -38,6 +43,19 @@ class DefaultService:
         context: RequestContext,  # noqa: ARG002 - the signature of EntityService
     ) -> None:
         await session.delete(entity, [before["Id"]])
+
+
+async def _require_unique(session: WriteSession, entity: type[Entity], values: Record) -> None:
+    """Raises ValidationError where a record has the same values in a unique group of columns.
+
+    Such a group is of fields that no update changes. One that is stored at the same moment makes the write a conflict, which is executed again.
+    """
+    for group in entity.unique:
+        same = {name: values.get(name) for name in group}
+        if None in same.values():
+            continue
+        if await session.count(entity, where(entity, **same)):
+            raise invalid_field(group[0], TAKEN_MESSAGE, same[group[0]])
 
 
 def _stored_values(entity: type[Entity], record: Record) -> dict[str, Any]:

@@ -70,8 +70,10 @@ async def _run(request: WriteRequest, due: Sequence[DueRenewal]) -> ActionResult
     oldest = due[:MAX_GRANTS]
     is_partial = len(due) > MAX_GRANTS
     if params[DRY_RUN]:
-        more = f" One run grants the first {MAX_GRANTS}." if is_partial else ""
-        return ActionResult(f"{len(due)} renewals are due.{more}", [_format_due(each) for each in oldest])
+        message = f"{len(due)} renewals are due."
+        if is_partial:
+            message = f"{len(due)} renewals are due. One run grants the first {MAX_GRANTS}."
+        return ActionResult(message, [_format_due(each) for each in oldest])
     done = await run_renewals(
         request.session,
         request.context,
@@ -80,9 +82,13 @@ async def _run(request: WriteRequest, due: Sequence[DueRenewal]) -> ActionResult
         since=params[SINCE].date() if params[SINCE] else None,
         limit=MAX_GRANTS,
     )
-    more = " More may be due: run it again." if is_partial else ""
     value = [{**_format_due(granted), "CreditId": credit_id} for granted, credit_id in done]
-    return ActionResult(f"{len(done)} renewals were granted.{more}", value)
+    return ActionResult(
+        f"{len(done)} renewals were granted. More may be due: run it again."
+        if is_partial
+        else f"{len(done)} renewals were granted.",
+        value,
+    )
 
 
 def due_renewals_route() -> Route:

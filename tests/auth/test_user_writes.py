@@ -245,3 +245,22 @@ async def test_manager_cannot_change_or_join_higher_user_role(store: Store) -> N
         before = await stored(session, UserRole, higher)
         with pytest.raises(PermissionDenied):
             await USER_ROLES.delete(session, UserRole, before, request_context(caller))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [{"IsAdmin": False}, {"Active": False}, {"APIAccess": False}, {"Businesses": ()}],
+    ids=lambda loss: next(iter(loss)),
+)
+async def test_the_last_full_administrator_stays_one(store: Store, loss: dict[str, Any]) -> None:
+    if "Businesses" in loss:
+        loss = {"Businesses": (await create_location(store),)}
+    ada = await create_person(store, is_admin=True)
+    caller = await caller_of(store, ada)
+    with pytest.raises(StateConflict, match="last full administrator"):
+        await change(store, caller, ada, **loss)
+    await change(store, caller, ada, FullName="Ada King")
+    second = await create_person(store, email="second@example.org", is_admin=True)
+    await change(store, caller, ada, **loss)
+    with pytest.raises(StateConflict, match="last full administrator"):
+        await change(store, await caller_of(store, second), second, **loss)

@@ -26,6 +26,7 @@ from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import NotFound, PermissionDenied, StateConflict, invalid_field
+from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, ForwardingService, Principal, RequestContext
 
@@ -92,6 +93,7 @@ class UserService(ForwardingService):
             rights_after = Rights(False, rights_after.locations, rights_after.roles)
         require_rights(context.principal, rights_before)
         require_rights(context.principal, rights_after)
+        await _require_administrator_left(session, stored, stored | record)
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"] or ""):
             await _require_unique_email(session, email, user_id)
@@ -108,6 +110,7 @@ class UserService(ForwardingService):
             raise StateConflict("You cannot delete your own user: ask another administrator.")
         stored = await _get_stored(session, User, user_id)
         require_rights(context.principal, await user_rights(session, {}, stored))
+        await _require_administrator_left(session, stored, {})
         await delete_credential(session, user_id)
         await forget_views(session, user_id)
         if stored["UserRoles"]:
@@ -169,6 +172,23 @@ class UserRoleService(ForwardingService):
         require_rights(context.principal, await _user_role_rights(session, {}, stored))
         await unshare_views(session, before["Id"])
         await super().delete(session, entity, before, context)
+
+
+def _is_full_administrator(user: Record) -> bool:
+    return bool(user.get("IsAdmin") and user.get("Active") and user.get("APIAccess") and not user.get("Businesses"))
+
+
+async def _require_administrator_left(session: WriteSession, before: Record, after: Record) -> None:
+    """Raises StateConflict where a change leaves nobody who may do everything."""
+    if not _is_full_administrator(before) or _is_full_administrator(after):
+        return
+    active = where(User, IsAdmin=True, Active=True, APIAccess=True)
+    found = await session.find(User, active, columns=("Id", "Businesses"))
+    ids = [each["Id"] for each in found if not each["Businesses"]]
+    # The locks keep two administrators from ending each other at once.
+    locked = await session.lock(User, ids)
+    if not any(each["Id"] != before["Id"] and each["IsAdmin"] and _may_call(each) for each in locked.values()):
+        raise StateConflict("The last full administrator must stay one: make another user a full administrator first.")
 
 
 def _may_call(user: Record) -> bool:

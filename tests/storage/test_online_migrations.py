@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +34,7 @@ from tests.storage.denormalization_support import DENORMALIZED_ENTITIES, rows_fr
 from tests.storage.test_saved_databases import Saved, saved, schema_names
 from tests.support.databases import run_sql
 from tests.support.progress import CollectingReporter
+from tests.support.server_process import ENCRYPTION_KEY
 
 __all__ = ["saved"]
 
@@ -115,10 +119,16 @@ async def test_killed_migration_goes_on_where_it_ended(saved: Saved, monkeypatch
 
 
 async def test_migrations_of_one_database_wait_for_each_other(saved: Saved) -> None:
-    """The second one finds every step applied."""
-    announced: list[list[str]] = [[], []]
-    await asyncio.gather(*(migrate_database(saved.url, contract=True, announce=each.append) for each in announced))
-    assert min(announced, key=len) == ["What is declared and missing. (expand)"]
+    """The second process finds every step applied."""
+    command = (sys.executable, "-m", "creditdesk", "migrate", "--contract", "--database", saved.url)
+    environment = os.environ | {"CREDITDESK_AUTH_ENCRYPTION_KEY": ENCRYPTION_KEY}
+    running = [
+        await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE) for _ in range(2)
+    ]
+    ended = await asyncio.gather(*(process.communicate() for process in running))
+    assert [process.returncode for process in running] == [0, 0], ended
+    announced = [printed.decode().splitlines() for printed, _ in ended]
+    assert min(announced, key=len) == ["What is declared and missing. (expand)", "The database is up to date."]
     if saved.url.startswith("sqlite"):
         assert not [each.name for each in Path(saved.url.removeprefix("sqlite:///")).parent.glob("*-migration")]
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from creditdesk.console.session import SECURE_COOKIE
 
-OWN_PAGE = {"sec-fetch-site": "same-origin"}
+OWN_PAGE = {"sec-fetch-site": "same-origin", "user-agent": "Mozilla/5.0"}
 
 
 def browser(app: ASGIApp, token: str | None = None) -> httpx.AsyncClient:

@@ -17,7 +17,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
 """`none` is a request that the user started, such as from the address bar."""
 _BROWSER_HEADERS: Final = frozenset({b"sec-fetch-site", b"sec-fetch-mode", b"origin"})
-_BODY_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded"})
+_BODY_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded", "application/octet-stream"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -45,7 +45,8 @@ def require_own_site(headers: Headers, allowed_origins: frozenset[str]) -> None:
 def require_declared_type(headers: Headers) -> None:
     """Raises UnsupportedMediaType for the body of a browser's request that does not say what it is.
 
-    A foreign page can send text or a file without asking first, but not `application/json`.
+    A foreign page can send text, or a file without a type, without asking first, but neither `application/json` nor
+    `application/octet-stream`.
     """
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -12,9 +12,10 @@ from typing import Any
 
 from creditdesk.demo import load
 from creditdesk.schema.progress import NullReporter
+from creditdesk.storage.cross_checks import CrossCheckReads
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLBulkLoadSession
-from creditdesk.storage.session import BaseReadSession, BaseWriteSession
+from creditdesk.storage.session import BaseWriteSession
 from creditdesk.storage.sqlite import SQLiteWriteSession
 
 ROWS, SUSPENDED, RESTORING = "rows", "aside", "back"
@@ -32,7 +33,7 @@ def report_statements(session_type: type[BaseWriteSession]) -> None:
     """Makes sessions of this class print what they suspend or restore of the schema."""
     fetch = session_type.fetch
 
-    async def reported(self: BaseReadSession, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    async def reported(self: CrossCheckReads, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
         if text.startswith("CREATE") or " ADD CONSTRAINT " in text or " ENABLE TRIGGER " in text:
             print(RESTORING, flush=True)
         found = await fetch(self, text, parameters)

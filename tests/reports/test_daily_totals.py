@@ -1,4 +1,6 @@
-"""Stored totals change no figure: reports that start from them equal those that read every credit's journal."""
+"""Reports equal those that read every credit's journal: those that start from stored totals, and the exceptions,
+which read the journals of the credits that stand out.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +38,9 @@ PERIODS: list[tuple[str, dict[str, Any]]] = [
     ("liability", {"By": "kind"}),
     ("liability", {"By": "funding", "At": "2026-03-31"}),
     ("liability", {"By": "funding", "At": "2026-02-20T12:00:00Z"}),
+    ("exceptions", {}),
+    ("exceptions", {"At": "2026-03-31"}),
+    ("exceptions", {"At": "2026-02-20T12:00:00Z"}),
 ]
 LIVES = [(11, "Australia/Lord_Howe", "KWD"), (12, "America/New_York", "GBP")]
 

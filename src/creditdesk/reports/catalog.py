@@ -10,7 +10,7 @@ from typing import Final
 from creditdesk.reports.activity import activity
 from creditdesk.reports.ageing import ageing, expiry_band
 from creditdesk.reports.breakage import breakage
-from creditdesk.reports.exception_loader import load_exception_facts
+from creditdesk.reports.exception_loader import load_exception_facts, load_exceptions_view
 from creditdesk.reports.exceptions import exceptions
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import liability
@@ -32,7 +32,8 @@ class ReportKind:
     """A report: what it answers, and how it is computed.
 
     `of_period` is false where only its end counts; `only_end` where what stands then is enough. `group_by`
-    names the rows for which the totals of groups of credits are enough.
+    names the rows for which the totals of groups of credits are enough; `load` loads a view that is not
+    of all credits.
     """
 
     description: str
@@ -40,6 +41,13 @@ class ReportKind:
     of_period: bool = True
     only_end: bool = False
     group_by: frozenset[str] = frozenset()
+    load: Callable[[ReadSession, ReportRequest], Awaitable[LedgerView]] | None = None
+
+    async def load_view(self, session: ReadSession, request: ReportRequest) -> LedgerView:
+        """The view that the report is computed from."""
+        if self.load is not None:
+            return await self.load(session, request)
+        return await load_view(session, request, only_end=self.only_end)
 
 
 def _from_view(
@@ -82,7 +90,9 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
         "breakage": ReportKind(
             "What will probably never be used: an estimate", _from_view(breakage), of_period=False, only_end=True
         ),
-        "exceptions": ReportKind("What looks wrong, and who has accepted it", _exceptions, of_period=False),
+        "exceptions": ReportKind(
+            "What looks wrong, and who has accepted it", _exceptions, of_period=False, load=load_exceptions_view
+        ),
         "utilisation": ReportKind("What of the credit was used, and what expired", _from_view(utilisation)),
         "activity": ReportKind("Who did what to credit, and beside it", _activity),
         "movements": ReportKind("The movements that a figure of another report adds up", _from_view(movement_list)),
@@ -99,7 +109,7 @@ async def run_report(session: ReadSession, request: ReportRequest) -> ReportResu
     wanted = request if kind.of_period else request.since_beginning()
     if wanted.is_of_groups and wanted.by in kind.group_by:
         return await kind.compute(session, await load_totals_view(session, wanted, only_end=kind.only_end))
-    view = await load_view(session, wanted, only_end=kind.only_end)
+    view = await kind.load_view(session, wanted)
     if wanted.expires is not None:
         histories = [each for each in view.histories if expiry_band(view, each.credit) == wanted.expires]
         view = replace(view, histories=histories)

@@ -27,6 +27,9 @@ from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 
 ENTRY_BATCH_SIZE: Final = 5000
+_CREDITS_PER_LOAD: Final = 500
+"""Their entries are seldom more than a batch."""
+
 REPORT_ENTRY_COLUMNS: Final = (
     "Id", "BusinessId", "CoworkerId", "CreditKind", "CreditId", "Sequence", "Kind", "Amount", "BalanceAfter",
     "HeldAfter", "TotalAfter", "SourceKind", "SourceId", "Reverses", "Actor", "Reason", "EffectiveOn", "RecordedOn",
@@ -38,12 +41,16 @@ _NAMES_LAST_USE: Final = frozenset({"liability", "utilisation"})
 
 @dataclass(frozen=True, slots=True)
 class EntryScope:
-    """Whose entries: of locations, of a customer's credits and of credits that it deleted, or of one credit."""
+    """Whose entries: of locations, of a customer's credits and of credits that it deleted, or of one credit.
+
+    `chosen` are the credits of the locations that count, where not all do.
+    """
 
     locations: tuple[int, ...]
     account_types: tuple[AccountType, ...]
     customer: int | None = None
     account: AccountKey | None = None
+    chosen: frozenset[AccountKey] | None = None
 
 
 @dataclass(slots=True)
@@ -173,6 +180,13 @@ def _journal_filters(scope: EntryScope, accounts: Iterable[AccountKey]) -> Itera
             if ids := [credit_id for kind, credit_id in accounts if kind is account_type]:
                 yield where(JournalLine, CreditKind=account_type.value, CreditId=ids)
         yield where(JournalLine, CoworkerId=scope.customer, BusinessId=scope.locations or (0,))
+    elif scope.chosen is not None:
+        for account_type in scope.account_types:
+            ids = sorted(credit_id for kind, credit_id in scope.chosen if kind is account_type)
+            for first in range(0, len(ids), _CREDITS_PER_LOAD):
+                part = ids[first : first + _CREDITS_PER_LOAD]
+                of_locations = {"BusinessId": scope.locations or (0,)}
+                yield where(JournalLine, CreditKind=account_type.value, CreditId=part, **of_locations)
     else:
         yield where(JournalLine, BusinessId=scope.locations or (0,))
 

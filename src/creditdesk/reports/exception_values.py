@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from creditdesk.reports.exception_rules import LedgerException
+from creditdesk.ledger.journal.mapping import AccountKey
+from creditdesk.ledger.rules.amounts import Amount
+from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
+from creditdesk.reports.values import Microseconds, ReportCredit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,36 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class ExceptionFinding:
+    """What was found beside the journal: about a credit, or about a location and perhaps a customer.
+
+    Without a `customer_id` it concerns the credit's owner, without a `business_id` the credit's location.
+    `of_ledger`: it is shown even where the credit has no record any more.
+    """
+
+    code: ExceptionCode
+    subject: str
+    explanation: str
+    account: AccountKey | None = None
+    business_id: int = 0
+    customer_id: int | None = None
+    amount: Amount | None = None
+    since: Microseconds | None = None
+    of_ledger: bool = False
+
+    def about(self, credit: ReportCredit | None) -> LedgerException:
+        """The exception about the credit of the account."""
+        business_id, customer_id = self.business_id, self.customer_id
+        if credit is not None:
+            business_id, customer_id = business_id or credit.business_id, customer_id or credit.customer_id
+        return LedgerException(
+            self.code, business_id, self.subject, self.explanation, credit, customer_id, self.amount, self.since
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ExceptionFacts:
-    """Exceptions that were found while loading, what people acknowledged, by key, and the last verification."""
+    """Exceptions that were found beside the journal, what people acknowledged, by key, and the last verification."""
 
     found: tuple[LedgerException, ...] = ()
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)

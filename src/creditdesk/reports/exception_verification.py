@@ -5,18 +5,16 @@ Hash chains and seals are recomputed by that job alone: a report would have to r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 from creditdesk.entities.ledger.job_state import JobState
 from creditdesk.entities.ledger.verification_finding import VerificationFinding
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
-from creditdesk.ledger.journal.mapping import AccountKey
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
-from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
-from creditdesk.reports.ledger_view import LedgerView
-from creditdesk.reports.values import ReportCredit
+from creditdesk.reports.exception_rules import ExceptionCode
+from creditdesk.reports.exception_values import ExceptionFinding
+from creditdesk.reports.request import ReportRequest
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
@@ -36,31 +34,24 @@ class _FindingRow(TypedRow, frozen=True, gc=False):
     credit_id: int | None
 
 
-async def find_verification_findings(
-    session: ReadSession, view: LedgerView, credits_: Mapping[AccountKey, ReportCredit]
-) -> list[LedgerException]:
-    """The findings about credits of the view. Those about no credit of a location only for an unrestricted
-    principal that asks about all locations.
+async def find_verification_findings(session: ReadSession, request: ReportRequest) -> list[ExceptionFinding]:
+    """The findings about credits. Those about no credit only for an unrestricted principal that asks about all
+    locations.
     """
-    request = view.request
-    is_about_all = request.principal.locations is None and not (
-        request.locations or request.customer or request.team or request.account
-    )
+    is_about_all = request.principal.locations is None and request.is_of_locations and not request.locations
     found = []
     for row in await find_filtered(session, _FindingRow, ()):
         account = None if row.credit_kind is None or row.credit_id is None else (row.credit_kind, row.credit_id)
-        credit = None if account is None else credits_.get(account)
-        if row.code in _FOUND_AS_OF_NOW or (credit is None and not is_about_all):
+        if row.code in _FOUND_AS_OF_NOW or (account is None and not is_about_all):
             continue
         found.append(
-            LedgerException(
+            ExceptionFinding(
                 ExceptionCode.VERIFICATION,
-                credit.business_id if credit else 0,
                 f"{row.code}/{row.message}",
                 f"{row.code}: {row.message}",
-                credit,
-                credit.customer_id if credit else None,
+                account,
                 since=epoch_microseconds(row.created_on),
+                of_ledger=is_about_all,
             )
         )
     return found

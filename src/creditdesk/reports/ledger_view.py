@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
 from creditdesk.reports.credit_totals import PeriodTotals
+from creditdesk.reports.exception_values import ExceptionFinding
 from creditdesk.reports.movements import credit_movements, position_at
 from creditdesk.reports.periods import Moment, end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
@@ -75,7 +76,7 @@ class JournalSummary:
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `totals` are in place of histories where sums of groups are enough. `journal` is that of the locations
+    `findings` are those of the exceptions report beside the journal. `totals` are in place of histories where sums of groups are enough. `journal` is that of the locations
     where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
     """
 
@@ -88,6 +89,7 @@ class LedgerView:
     notes: tuple[str, ...] = ()
     totals: PeriodTotals | None = None
     journal: JournalSummary | None = None
+    findings: tuple[ExceptionFinding, ...] = ()
 
     @property
     def known_as_of(self) -> datetime:

@@ -36,14 +36,21 @@ _COUNTS_USED_UP: Final = frozenset({"breakage"})
 """Reports that count credits which hold nothing any more."""
 
 
-async def load_view(session: ReadSession, request: ReportRequest, *, only_end: bool = False) -> LedgerView:
+async def load_view(
+    session: ReadSession,
+    request: ReportRequest,
+    *,
+    only_end: bool = False,
+    chosen: frozenset[AccountKey] | None = None,
+) -> LedgerView:
     """The view of a request. Raises ValidationError for a location, customer, team or credit that does
     not exist for the caller.
 
-    With `only_end` it may lack the entries, and holds what each credit held at the end.
+    With `only_end` it may lack the entries, and holds what each credit held at the end. With `chosen` it has
+    no other credits of the locations.
     """
     locations = await load_locations(session, request)
-    scope = await _scope(session, request, tuple(locations))
+    scope = replace(await _scope(session, request, tuple(locations)), chosen=chosen)
     by_recording = request.as_known_at is None
     is_of_locations = request.is_of_locations
     if by_recording and is_of_locations and (only_end or request.starts is not None):
@@ -52,7 +59,7 @@ async def load_view(session: ReadSession, request: ReportRequest, *, only_end: b
         accounts = loaded.accounts if is_of_all else _accounts_with_amounts(loaded)
         credits_ = await load_report_credits(session, scope, accounts)
     else:
-        credits_ = await load_report_credits(session, scope)
+        credits_ = await load_report_credits(session, scope, chosen)
         if request.is_of_past:
             credits_ |= await _load_former(session, scope)
         if scope.account is not None and scope.account not in credits_:

@@ -31,10 +31,9 @@ from creditdesk.ledger.operations.period_locks import close_period, reopen_perio
 from creditdesk.ledger.rules.calendar import add_months, start_of_day
 from creditdesk.private_files import open_private_bytes
 from creditdesk.reports.closings import CLOSED, REOPENED, ClosingRow, is_closed, load_closings
-from creditdesk.reports.exception_loader import load_exception_facts
+from creditdesk.reports.exception_loader import load_exception_facts, load_exceptions_view
 from creditdesk.reports.exception_rules import ExceptionCode
 from creditdesk.reports.exception_search import find_exceptions
-from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
 from creditdesk.scheduler.month_end import file_bytes, month_report
 from creditdesk.schema.conflicts import retry_conflict
@@ -169,7 +168,7 @@ async def closing_problems(context: ClosingContext, location_id: int, session: R
     """Balances that do not explain themselves and nobody acknowledged, and broken hash chains."""
     raw = {"LocationIds": [location_id]}
     request = parse_report_request("exceptions", raw, context.principal, context.ledger.clock(), context.ledger)
-    view = await load_view(session, request)
+    view = await load_exceptions_view(session, request)
     facts = await load_exception_facts(session, view)
     found = [
         f"{each.subject}: {each.explanation}"

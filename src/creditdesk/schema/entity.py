@@ -87,6 +87,19 @@ SERVER_FIELDS: Final = frozenset({"Id", "UniqueId", "CreatedOn", "UpdatedOn", "U
 """Base fields that the server alone sets."""
 
 
+@dataclass(frozen=True, slots=True)
+class CoveringIndex:
+    """An index that answers a question alone: sorted by `columns`, with the values of `holds`.
+
+    With a `condition` in SQL it lists only the rows for which that is true.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    holds: tuple[str, ...] = ()
+    condition: str = ""
+
+
 class Entity:
     """Base of every entity declaration.
 
@@ -100,7 +113,7 @@ class Entity:
     pages read no rows. append_only: the database refuses deletes, and updates of all columns but
     `mutable_fields`. deletable_when: a SQL condition on `OLD` under which it takes a delete. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
     must have one of these. indexed: base fields with an index of their own here. unique: groups of
-    columns that are unique together. owner: the column with the Id of the customer that a record
+    columns that are unique together. covering_indexes: those that answer a question of a report alone. owner: the column with the Id of the customer that a record
     belongs to, whose members see it; `EVERY_MEMBER` for records that all members see. checks: SQL conditions on every row. cached_fields: columns and
     collections that processes keep in memory, and drop when they change (`cache_revision`).
     """
@@ -122,6 +135,7 @@ class Entity:
     required_filters: ClassVar[tuple[str, ...]]
     indexed: ClassVar[tuple[str, ...]]
     unique: ClassVar[tuple[tuple[str, ...], ...]]
+    covering_indexes: ClassVar[tuple[CoveringIndex, ...]]
     checks: ClassVar[tuple[str, ...]]
     cached_fields: ClassVar[frozenset[str]]
     owner: ClassVar[str | None]
@@ -147,6 +161,7 @@ class Entity:
         required_filters: tuple[str, ...] = (),
         indexed: tuple[str, ...] = (),
         unique: tuple[tuple[str, ...], ...] = (),
+        covering_indexes: tuple[CoveringIndex, ...] = (),
         checks: tuple[str, ...] = (),
         cached_fields: tuple[str, ...] = (),
         owner: str | None = None,
@@ -161,7 +176,7 @@ class Entity:
         cls.append_only, cls.mutable_fields, cls.deletable_when = append_only, mutable_fields, deletable_when
         cls.roles = {v: f"{cls.__name__}-{_ROLE_SUFFIX[v]}" for v in ALL_VERBS} | (roles or {})
         cls.required_filters, cls.indexed = required_filters, indexed
-        cls.unique, cls.checks = unique, checks
+        cls.unique, cls.covering_indexes, cls.checks = unique, covering_indexes, checks
         cls.cached_fields = frozenset(cached_fields)
         cls.owner = owner
         cls.fields = own_fields | BASE_FIELDS

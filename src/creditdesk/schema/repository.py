@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
+from creditdesk.schema.cross_checks import CrossChecks
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Filter, ListQuery, Order, Page
 
@@ -60,7 +61,7 @@ class Finder(Protocol):
         """The result of `find` for each query, in one round trip."""
 
 
-class ReadSession(Finder, Protocol):
+class ReadSession(Finder, CrossChecks, Protocol):
     """A session that only reads."""
 
     async def is_writable(self) -> bool:

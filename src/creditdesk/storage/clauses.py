@@ -320,6 +320,11 @@ class ClauseBuilder:
             case _:
                 return f"{exists} AND l.{item} = {values[0]})"
 
+    def numbered_conditions(self, filters: Sequence[Filter], joins: Joins, first: int) -> list[Fragment]:
+        """The condition of each filter with its parameters; the argument of the first one is number `first`."""
+        parameters = [tuple(self._parameters(each, position)) for position, each in enumerate(filters, first)]
+        return [Fragment(self._condition(each, own, joins), own) for each, own in zip(filters, parameters, strict=True)]
+
     def filter_parameters(self, filters: Sequence[Filter]) -> list[tuple[Parameter, ...]]:
         """The parameters of each filter; their arguments are the filters themselves."""
         return [tuple(self._parameters(each, position)) for position, each in enumerate(filters)]

@@ -6,7 +6,7 @@ An engine adds `fetch` and the statements that write rows.
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from creditdesk.schema.repository import (
 )
 from creditdesk.storage.codecs import from_microseconds
 from creditdesk.storage.counted_queries import is_seekable
+from creditdesk.storage.cross_checks import CrossCheckReads
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import BoundStatement, RowDecoder
 from creditdesk.storage.naming import link_table, location_column, table_name
@@ -55,16 +56,12 @@ NO_ROOM_SECONDS: Final = 30
 """When a client may repeat a write that found no room."""
 
 
-class BaseReadSession(ABC):
+class BaseReadSession(CrossCheckReads):
     """Implements `ReadSession` over one engine's `fetch`."""
 
     def __init__(self, statements: Statements) -> None:
         self.statements = statements
         self.dialect: Dialect = statements.dialect
-
-    @abstractmethod
-    async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """Executes a statement and returns its rows."""
 
     async def is_writable(self) -> bool:
         [(answer,)] = await self.fetch("SELECT 1", ())

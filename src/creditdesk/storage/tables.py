@@ -148,7 +148,10 @@ def indexes(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[tupl
         for name, columns, unique, condition in _entity_indexes(entity, dialect):
             statement = "CREATE UNIQUE INDEX" if unique else "CREATE INDEX"
             yield table, name, f"{statement} IF NOT EXISTS {name} ON {table} ({columns}){condition}"
-        for name, columns, condition in _low_cardinality_indexes(entity, dialect):
+        for name, columns, condition in (
+            *_low_cardinality_indexes(entity, dialect),
+            *_covering_indexes(entity, dialect),
+        ):
             yield table, name, f"CREATE INDEX IF NOT EXISTS {name} ON {table} {columns}{condition}"
         for column in entity.meta().collection_columns:
             field = column.field
@@ -202,6 +205,16 @@ def _low_cardinality_indexes(entity: type[Entity], dialect: Dialect) -> Iterator
             name = shortened_name(f"{table_name(entity)}_{compared}_created_on", "_ix")
             columns = dialect.covering_index(f"{compared}{first}, created_on{first}, id", covered)
             yield f"{name}_ix", columns, f" WHERE {compared} IS NOT NULL"
+
+
+def _covering_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str, str]]:
+    """Name, columns and condition of the indexes that were declared whole."""
+    columns, first = entity.meta().columns, dialect.nulls_first
+    for index in entity.covering_indexes:
+        keys = ", ".join(f"{_compared_name(columns[name])}{first}" for name in index.columns)
+        covered = [column_name(columns[name]) for name in index.holds]
+        condition = f" WHERE {index.condition}" if index.condition else ""
+        yield f"{table_name(entity)}_{index.name}_ix", dialect.covering_index(keys, covered), condition
 
 
 def _compared_name(column: Column) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.entities.roles import CORRECT_ROLE, READ_ROLE, SPEND_ROLE
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import CoveringIndex, Entity
 from creditdesk.schema.fields import Boolean, DateTime, Integer, Money, Reference, Text
 
 
@@ -23,14 +23,24 @@ class JournalLine(
         "update": CORRECT_ROLE,
         "delete": CORRECT_ROLE,
     },
-    unique=(
-        ("CreditKind", "CreditId", "Sequence"),
-        ("CreditKind", "CreditId", "RecordedOn", "Sequence"),
+    unique=(("CreditKind", "CreditId", "Sequence"),),
+    covering_indexes=(
+        CoveringIndex("balance", ("CreditKind", "CreditId", "RecordedOn", "Sequence"), ("BalanceAfter", "HeldAfter")),
+        CoveringIndex(
+            "questioned",
+            ("Override", "CreditKind", "CreditId", "BusinessId"),
+            condition="override OR (kind = 'use' AND source_kind IS NULL AND reason <> 'used before the journal began') "
+            "OR (kind IN ('adjustment', 'void') AND trim(reason) IN ('', 'voided'))",
+        ),
+        CoveringIndex(
+            "cancelled", ("BusinessId", "SourceId"), condition="cause = 'cancelled' AND source_kind = 'booking'"
+        ),
     ),
 ):
     """An entry of a credit's journal; never changed and never deleted (rule 1).
 
-    The second unique group finds the balance at a time with one index lookup (rule 4). Amounts are in
+    The index `balance` finds the balance at a time with one lookup (rule 4). The exceptions report looks only
+    at the credits in `questioned`, and at the bookings in `cancelled`. Amounts are in
     ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
     references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
     `MemberId` is the customer who used a team's credit, null where the credit's owner did.

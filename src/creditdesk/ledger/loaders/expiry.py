@@ -6,28 +6,26 @@ from datetime import datetime
 from typing import NamedTuple
 
 from creditdesk.entities.ledger.account_state import AccountState
-from creditdesk.ledger.journal.mapping import (
-    AccountKey,
-    CreditTypeMapping,
-    is_booking_charge,
-    state_id,
-)
-from creditdesk.ledger.loaders.rows import TypedRow, find_by_id
+from creditdesk.ledger.journal.entry import AccountType
+from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping, state_id
+from creditdesk.schema.cross_checks import Counterpart, Pairing
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
 
 
 class ExpiredPage(NamedTuple):
-    """Accounts that need an expiry entry, and the last credit looked at; None when none was."""
+    """Accounts that need an expiry entry, and the Id of the last one; None without any."""
 
     accounts: list[AccountKey]
     last_id: int | None
 
 
-class _ExpiryRow(TypedRow, frozen=True, gc=False):
-    entity = AccountState
-
-    expiry_swept: datetime | None
+def without_charges(mapping: CreditTypeMapping) -> tuple[Filter, ...]:
+    """Filters that leave out booking charges, which have no balance and no journal (rule 5)."""
+    if mapping.account_type is AccountType.MONEY:
+        return ()
+    columns = mapping.credit_entity.meta().columns
+    return tuple(Filter(columns[name], Comparison.NULL) for name in ("BookingId", "BookingUniqueId"))
 
 
 async def find_expired(
@@ -38,25 +36,19 @@ async def find_expired(
     limit: int,
     after_id: int = 0,
 ) -> ExpiredPage:
-    """Of the next `limit` credits that have expired at `now` with something left, those whose
+    """The next `limit` credits after an Id that have expired at `now` with something left, and whose
     journal has no entry for that expiry yet.
     """
-    columns = mapping.credit_entity.meta().columns
+    entity, columns = mapping.credit_entity, mapping.credit_entity.meta().columns
     filters = (
+        Filter(columns["Id"], Comparison.AT_LEAST, after_id + 1),
         Filter(columns["ExpireDate"], Comparison.AT_MOST, now),
         Filter(columns[mapping.remaining_field], Comparison.AT_LEAST, 1),
+        *without_charges(mapping),
     )
-    found = await session.find(mapping.credit_entity, filters, limit=limit, after_id=after_id)
-    if not found:
-        return ExpiredPage([], None)
-    expires = {
-        (mapping.account_type, credit["Id"]): credit["ExpireDate"]
-        for credit in found
-        if not is_booking_charge(mapping, credit)
-    }
-    states = await find_by_id(session, _ExpiryRow, [state_id(account) for account in expires])
-    recorded = {account: states.get(state_id(account)) for account in expires}
-    accounts = [
-        account for account, state in recorded.items() if state is None or state.expiry_swept != expires[account]
-    ]
-    return ExpiredPage(accounts, found[-1]["Id"])
+    recorded = Counterpart(
+        AccountState,
+        (Pairing("Id", "Id", 2, state_id((mapping.account_type, 0))), Pairing("ExpirySwept", "ExpireDate")),
+    )
+    found = await session.find_unmatched(entity, recorded, filters, limit)
+    return ExpiredPage([(mapping.account_type, each) for each in found], found[-1] if found else None)

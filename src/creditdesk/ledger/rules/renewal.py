@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from creditdesk.ledger.rules.amounts import Amount
@@ -90,6 +91,7 @@ def renewal_period(
     return RenewalPeriod(max(period.starts, started), period.ends)
 
 
+@lru_cache(maxsize=1024)
 def _month_starting(first_day: int, day: date) -> RenewalPeriod:
     """The month from one `first_day` to the next, clamped in short months."""
     starts = clamp_to_month(day.year, day.month, first_day)

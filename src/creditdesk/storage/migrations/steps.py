@@ -26,6 +26,7 @@ from creditdesk.storage.migrations import (
     member_sessions,
     period_locks,
     printing_overdraft,
+    replaced_indexes,
     report_tables,
     row_counters,
     saved_report_terms,
@@ -62,6 +63,7 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (
     *saved_report_terms.MIGRATIONS,
     *audit_retention.MIGRATIONS,
     *import_batches.MIGRATIONS,
+    *replaced_indexes.MIGRATIONS,
 )
 """Every step in order."""
 

@@ -1,0 +1,135 @@
+"""Implements `CrossChecks`: statements that compare in the database, so that only ids leave it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from creditdesk.schema.cross_checks import Counterpart, Newest, Pairing
+from creditdesk.schema.entity import Column, Entity
+from creditdesk.schema.fields import DateTime
+from creditdesk.schema.query import Filter
+from creditdesk.storage.clauses import Joins
+from creditdesk.storage.dialects import Dialect
+from creditdesk.storage.fragments import Fragment, Parameter
+from creditdesk.storage.naming import column_name, table_name
+from creditdesk.storage.queries import Statements
+
+
+class CrossCheckReads(ABC):
+    """The part of a read session that answers `CrossChecks`."""
+
+    statements: Statements
+    dialect: Dialect
+
+    @abstractmethod
+    async def fetch(self, text: str, parameters: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """Executes a statement and returns its rows."""
+
+    async def find_unequal(
+        self, entity: type[Entity], column: str, newest: Newest, filters: Sequence[Filter] = (), *, scale: int = 1
+    ) -> list[int]:
+        value = f"t.{column_name(entity.meta().columns[column])}"
+        latest = self._newest(newest, "t.id", first=len(filters))
+        differs = Fragment(f"{value} * {scale} <> ") + latest
+        statement = self._select_ids(entity, filters, differs)
+        return await self._ids(statement, (*filters, *newest.filters))
+
+    async def find_unmatched(
+        self, entity: type[Entity], counterpart: Counterpart, filters: Sequence[Filter], limit: int | None = None
+    ) -> list[int]:
+        paired = " AND ".join(_paired(counterpart.entity, entity, each) for each in counterpart.pairings)
+        matched = self._conditions(counterpart.entity, counterpart.filters, first=len(filters))
+        text = f"NOT EXISTS (SELECT 1 FROM {table_name(counterpart.entity)} AS n WHERE {paired}"
+        missing = Fragment(text) + Fragment("".join(f" AND {each.text}" for each in matched))
+        missing = Fragment(missing.text + ")", tuple(p for each in matched for p in each.parameters))
+        statement = self._select_ids(entity, filters, missing)
+        if limit is not None:
+            statement += Fragment(f" LIMIT {limit}")
+        return await self._ids(statement, (*filters, *counterpart.filters))
+
+    async def find_repeated(
+        self, entity: type[Entity], columns: Sequence[str], filters: Sequence[Filter] = ()
+    ) -> list[int]:
+        joins = Joins(entity)
+        compared = [self.statements.compared_expression(entity.meta().columns[name], joins) for name in columns]
+        values = ", ".join(compared)
+        known = " AND ".join(f"{each} IS NOT NULL" for each in compared)
+        repeated = Fragment(f"SELECT {values} FROM {table_name(entity)} AS t") + self._where(entity, filters, known)
+        repeated += Fragment(f" GROUP BY {values} HAVING count(*) > 1")
+        statement = self._select_ids(entity, filters, Fragment(f"({values}) IN (") + repeated + Fragment(")"))
+        return await self._ids(statement, filters)
+
+    async def find_listed(self, entity: type[Entity], index: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        [condition] = [each.condition for each in entity.covering_indexes if each.name == index]
+        joins = Joins(entity)
+        chosen = [self.statements.compared_expression(entity.meta().columns[name], joins) for name in columns]
+        text = f"SELECT DISTINCT {', '.join(chosen)} FROM {table_name(entity)} AS t WHERE {condition}"
+        return [tuple(row) for row in await self.fetch(text, ())]
+
+    async def values_before(self, newest: Newest, keys: Sequence[tuple[int, datetime]]) -> list[int]:
+        before = f" AND n.{column_name(newest.entity.meta().columns[newest.order[0]])} < k.instant"
+        count = len(newest.filters)
+        source, arguments = self._keys(keys, first=count)
+        statement = Fragment("SELECT ") + self._newest(newest, "k.id", before) + Fragment(" FROM ") + source
+        statement += Fragment(" ORDER BY k.position")
+        bound = statement.numbered(self.dialect).bind((*newest.filters, *arguments))
+        return [row[0] for row in await self.fetch(bound.text, bound.values)]
+
+    def _keys(self, keys: Sequence[tuple[int, datetime]], first: int) -> tuple[Fragment, list[Any]]:
+        """Ids and instants as the rows `k (id, instant, position)`, and the arguments that they come from."""
+        ids = [key[0] for key in keys]
+        instants = [self.dialect.encode(DateTime(), key[1]) for key in keys]
+        if self.dialect.name == "sqlite":
+            pairs = self.dialect.array_parameter(list(zip(ids, instants, strict=True)))
+            rows = "SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS instant, key AS position "
+            rows += "FROM json_each(:keys)"
+            return Fragment(f"({rows}) AS k", (Parameter("keys", first),)), [pairs]
+        parameters = (Parameter("ids", first), Parameter("instants", first + 1))
+        rows = "unnest(:ids::bigint[], :instants::timestamptz[]) WITH ORDINALITY AS k (id, instant, position)"
+        return Fragment(rows, parameters), [ids, instants]
+
+    def _newest(self, newest: Newest, key: str, condition: str = "", *, first: int = 0) -> Fragment:
+        """A scalar: the newest value for a key, 0 without one."""
+        entity, columns = newest.entity, newest.entity.meta().columns
+        matched = self._conditions(entity, newest.filters, first)
+        text = f"coalesce((SELECT n.{column_name(columns[newest.value])} FROM {table_name(entity)} AS n WHERE "
+        text += "".join(f"{each.text} AND " for each in matched)
+        text += f"n.{column_name(columns[newest.key])} = {key}{condition} ORDER BY "
+        last = self.dialect.nulls_last
+        text += ", ".join(f"n.{column_name(columns[name])} DESC{last}" for name in newest.order)
+        return Fragment(f"{text} LIMIT 1), 0)", tuple(p for each in matched for p in each.parameters))
+
+    def _conditions(self, entity: type[Entity], filters: Sequence[Filter], first: int) -> list[Fragment]:
+        """Conditions on the alias `n`, whose arguments begin at `first`."""
+        joins = Joins(entity)
+        joins.aliases[()] = "n"
+        return self.statements.numbered_conditions(filters, joins, first)
+
+    def _select_ids(self, entity: type[Entity], filters: Sequence[Filter], condition: Fragment) -> Fragment:
+        where = self._where(entity, filters, condition.text)
+        return Fragment(
+            f"SELECT t.id FROM {table_name(entity)} AS t{where.text} ORDER BY t.id",
+            (*where.parameters, *condition.parameters),
+        )
+
+    def _where(self, entity: type[Entity], filters: Sequence[Filter], condition: str) -> Fragment:
+        where = self.statements.where(entity, filters, Joins(entity))
+        return where + Fragment(f"{' AND' if where.text else ' WHERE'} {condition}")
+
+    async def _ids(self, statement: Fragment, filters: Sequence[Filter]) -> list[int]:
+        bound = statement.numbered(self.dialect).bind(filters)
+        return [row[0] for row in await self.fetch(bound.text, bound.values)]
+
+
+def _paired(other: type[Entity], own: type[Entity], pairing: Pairing) -> str:
+    def stored(entity: type[Entity], name: str) -> str:
+        column: Column = entity.meta().columns[name]
+        return column_name(column)
+
+    value = f"t.{stored(own, pairing.own)}"
+    if pairing.factor != 1 or pairing.offset:
+        value = f"{value} * {pairing.factor} + {pairing.offset}"
+    return f"n.{stored(other, pairing.other)} = {value}"

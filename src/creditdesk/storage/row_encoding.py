@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from creditdesk.schema.conversions import fold_case
 from creditdesk.schema.entity import Column, Entity
@@ -55,26 +56,36 @@ def encode_inserts(
 
     Without `ids` the column of the id is left out too.
     """
-    encoders: list[_ColumnEncoder] = statements.cached(
-        ("insert encoders", entity),
-        lambda: list(_column_encoders(entity.meta().stored_columns, statements.dialect)),
-    )
-    columns: list[TypedColumn] = []
-    values: list[list[Any]] = []
     # Records set few of their entity's fields, so absent ones are skipped as whole columns.
-    present = _transpose(records)
-    for each in encoders:
-        given: Sequence[Any] = (ids or ()) if each.field == "Id" else present.get(each.field, ())
-        if given.count(None) == len(given):
-            continue
-        columns.append(each.column)
-        values.append(each.encode_values(list(given)))
-    copied: tuple[Denormalization, ...] = statements.cached(
-        ("denormalizations", entity), lambda: denormalizations(entity)
+    present = {name: values for name, values in _transpose(records).items() if values.count(None) < len(values)}
+    if ids is None:
+        present.pop("Id", None)
+    else:
+        present["Id"] = ids
+    fields = frozenset(present)
+    layout: _InsertLayout = statements.cached(
+        ("insert layout", entity, fields), lambda: _insert_layout(entity, fields, statements.dialect)
     )
+    values = [each.encode_values(list(present[each.field])) for each in layout.encoders]
+    return EncodedRows(layout.table, layout.columns, values, layout.denormalized)
+
+
+class _InsertLayout(NamedTuple):
+    """The columns that rows with the same fields set, and how they are encoded."""
+
+    table: str
+    encoders: list[_ColumnEncoder]
+    columns: list[TypedColumn]
+    denormalized: tuple[Denormalization, ...]
+
+
+def _insert_layout(entity: type[Entity], fields: AbstractSet[str], dialect: Dialect) -> _InsertLayout:
+    stored = [column for column in entity.meta().stored_columns if column.name in fields]
+    encoders = list(_column_encoders(stored, dialect))
+    columns = [each.column for each in encoders]
     names = {column.name for column in columns}
-    references = tuple(each for each in copied if each.reference_column in names)
-    return EncodedRows(table_name(entity), columns, values, references)
+    copied = tuple(each for each in denormalizations(entity) if each.reference_column in names)
+    return _InsertLayout(table_name(entity), encoders, columns, copied)
 
 
 def _transpose(records: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:

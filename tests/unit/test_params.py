@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from creditdesk.schema.errors import ValidationError
@@ -70,3 +72,11 @@ def test_all_errors_are_reported_in_declared_order() -> None:
 )
 def test_a_list_has_one_to_its_maximum_of_objects(sent: object, message: str) -> None:
     assert errors_of(Params((ITEMS,), {"Items": sent})) == [("Items", message, None)]
+
+
+@pytest.mark.parametrize("amount", ["1.0000000000000000000000000000000001", "99999999999999.99999999999999999"])
+def test_no_digit_of_an_amount_is_rounded_away(amount: str) -> None:
+    assert errors_of(Params((AMOUNT,), {"Amount": Decimal(amount)})) == [
+        ("Amount", "must have at most 4 decimal places", Decimal(amount))
+    ]
+    assert Params((AMOUNT,), {"Amount": Decimal("1." + "0" * 39)})[AMOUNT] == 10_000

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Context
 from enum import IntEnum
 from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
@@ -153,6 +154,10 @@ class Integer(Field):
 _ANY_INTEGER: Final = Integer()
 
 
+_EXACT: Final = Context(prec=50)
+"""Keeps every digit of a number that is read; the context of a thread keeps 28."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scaled(Field):
     """A decimal number, held exactly as a multiple of 10**-places."""
@@ -169,7 +174,7 @@ class Scaled(Field):
             raise ParseError("must not be negative")
         if number.adjusted() > 18:
             raise ParseError("is too large")
-        scaled = number.scaleb(self.places)
+        scaled = _EXACT.scaleb(number, self.places)
         whole = int(scaled)
         if whole != scaled:
             raise ParseError(f"must have at most {self.places} decimal places")

@@ -62,6 +62,8 @@ class _BookingRow(TypedRow, frozen=True, gc=False):
     entity = Booking
 
     from_time: datetime | None
+    do_not_use_booking_credit: Flag
+    tentative: Flag
 
 
 class _DecidedRow(TypedRow, frozen=True, gc=False):
@@ -125,9 +127,9 @@ async def find_needless_charges(
 
     Judged by the rules as of now, over the balances at the time of the charge.
     """
-    charges = await _load_charges(session, request, locations)
-    usable = await _find_usable(session, request, charges, tuple(locations) or (0,))
-    charges = [charge for charge in charges if usable[charge.id]]
+    begins = await _load_charges(session, request, locations)
+    usable = await _find_usable(session, request, begins, tuple(locations) or (0,))
+    charges = [charge for charge in begins if usable[charge.id]]
     found: list[_Needless] = []
     for start in range(0, len(charges), _CHARGES_PER_LOAD):
         part = charges[start : start + _CHARGES_PER_LOAD]
@@ -144,9 +146,10 @@ async def find_needless_charges(
 
 async def _load_charges(
     session: ReadSession, request: ReportRequest, locations: Mapping[int, LocationInfo]
-) -> list[_ChargeRow]:
+) -> dict[_ChargeRow, datetime]:
+    """Recent charges without a decision, and when each booking begins; only of bookings that credit may pay."""
     if request.account is not None or request.team is not None:
-        return []
+        return {}
     values: dict[str, object] = {"BusinessId": tuple(locations) or (0,)}
     if request.customer is not None:
         values["CoworkerId"] = request.customer
@@ -156,12 +159,17 @@ async def _load_charges(
     charges = [row for row in await find_filtered(session, _ChargeRow, filters) if row.price and not row.free]
     bookings = {charge.booking_id for charge in charges}
     decided = await find_rows(session, _DecidedRow, SourceKind=SourceKind.BOOKING.value, SourceId=bookings or {0})
-    with_decision = {row.source_id for row in decided}
-    return [charge for charge in charges if charge.booking_id not in with_decision]
+    rows = await find_by_id(session, _BookingRow, bookings - {row.source_id for row in decided})
+    payable = {row.id: row for row in rows.values() if not (row.tentative or row.do_not_use_booking_credit)}
+    return {
+        charge: payable[charge.booking_id].from_time or charge.created_on
+        for charge in charges
+        if charge.booking_id in payable
+    }
 
 
 async def _find_usable(
-    session: ReadSession, request: ReportRequest, charges: Sequence[_ChargeRow], locations: tuple[int, ...]
+    session: ReadSession, request: ReportRequest, begins: Mapping[_ChargeRow, datetime], locations: tuple[int, ...]
 ) -> dict[int, set[AccountKey]]:
     """The credits of a charge's payers that held something then, by the charge's Id.
 
@@ -169,12 +177,9 @@ async def _find_usable(
     Most charges have none, as credit that was left would have paid.
     """
     valid: dict[int, set[AccountKey]] = defaultdict(set)
-    bookings = await find_by_id(session, _BookingRow, (charge.booking_id for charge in charges))
-    by_buyer: dict[int, list[tuple[_ChargeRow, datetime]]] = defaultdict(list)
-    for charge in charges:
-        booking = bookings.get(charge.booking_id)
-        begins = booking.from_time if booking and booking.from_time else charge.created_on
-        by_buyer[charge.coworker_id or 0].append((charge, begins))
+    by_buyer: dict[int, list[_ChargeRow]] = defaultdict(list)
+    for charge in begins:
+        by_buyer[charge.coworker_id or 0].append(charge)
     buyers = sorted(by_buyer)
     for start in range(0, len(buyers), _BUYERS_PER_LOAD):
         payers = await load_payers(session, buyers[start : start + _BUYERS_PER_LOAD], request.now)
@@ -182,18 +187,18 @@ async def _find_usable(
         for mapping in MAPPINGS.values():
             windows = await _load_windows(session, mapping, payer_ids, locations)
             for buyer, each in payers.items():
-                for charge, begins in by_buyer[buyer]:
+                for charge in by_buyer[buyer]:
                     valid[charge.id] |= {
                         (mapping.account_type, window.id)
                         for payer in each.payer_ids
                         for window in windows[payer]
-                        if _is_open(window, charge.created_on) or _is_open(window, begins)
+                        if _is_open(window, charge.created_on) or _is_open(window, begins[charge])
                     }
-    instants = [(account, charge.created_on) for charge in charges for account in valid[charge.id]]
+    instants = [(account, charge.created_on) for charge in begins for account in valid[charge.id]]
     left = await _left_before(session, instants)
     return {
         charge.id: {account for account in valid[charge.id] if left[account, charge.created_on] > 0}
-        for charge in charges
+        for charge in begins
     }
 
 

@@ -196,12 +196,16 @@ async def load_granted_keys(finder: Finder, keys: Iterable[str]) -> set[str]:
     return {grant.key for grant in await find_rows(finder, GrantRow, Key=tuple(keys))}
 
 
-async def load_grants(
-    finder: Finder, contract_ids: Collection[int], benefits: Collection[str] | None = None
-) -> list[GrantRow]:
-    """What contracts were granted, by Id; of these benefits only, where given."""
-    named = {} if benefits is None else {"Benefit": tuple(benefits)}
-    return await find_rows(finder, GrantRow, ContractId=tuple(contract_ids), **named)
+async def load_grants(finder: Finder, contract_ids: Collection[int], benefits: Collection[str]) -> list[GrantRow]:
+    """What contracts were granted of these benefits, by Id."""
+    return await find_rows(finder, GrantRow, ContractId=tuple(contract_ids), Benefit=tuple(benefits))
+
+
+async def load_granted_periods(finder: Finder, contract_ids: Collection[int]) -> list[tuple[int, str, datetime]]:
+    """The contract, the benefit and the start of the period of every grant of these contracts."""
+    columns = ("ContractId", "Benefit", "PeriodStart")
+    found = await finder.find(BenefitGrant, where(BenefitGrant, ContractId=tuple(contract_ids)), columns=columns)
+    return [tuple(record.values()) for record in found]
 
 
 async def _find(

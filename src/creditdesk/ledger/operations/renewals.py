@@ -5,7 +5,7 @@ What is left of the grant before expires by its own date, unless it rolls over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.benefits import (
     PlanBenefit,
-    load_grants,
+    load_granted_periods,
     load_plan_benefits,
     load_rollovers,
 )
@@ -90,15 +90,11 @@ async def find_due_renewals(
     clocks = await load_location_clocks(session, {c.issued_by_id for c in contracts})
     benefits = await load_plan_benefits(session, {c.tariff_id for c in contracts})
     last_granted = await _load_last_granted(session, [c.id for c in contracts])
-    due = []
+    due: list[DueRenewal] = []
     for contract in contracts:
-        clock = clocks.get(contract.issued_by_id, DEFAULT_CLOCK)
-        for benefit in benefits.get(contract.tariff_id, ()):
-            last = last_granted.get((contract.id, benefit.name))
-            due += [
-                DueRenewal(contract, benefit, period, clock)
-                for period in _periods_due(contract, benefit, clock, now, last, since)
-            ]
+        if own := benefits.get(contract.tariff_id):
+            clock = clocks.get(contract.issued_by_id, DEFAULT_CLOCK)
+            due += _due_of_contract(contract, own, clock, local_date(now, clock.zone), last_granted, since)
     return sorted(due, key=lambda each: (each.period.starts, each.contract.id, each.benefit.name))
 
 
@@ -142,38 +138,41 @@ async def run_renewals(
     return granted
 
 
-def _periods_due(
+def _due_of_contract(
     contract: ContractRow,
-    benefit: PlanBenefit,
+    benefits: Sequence[PlanBenefit],
     clock: LocationClock,
-    now: datetime,
-    last_granted: datetime | None,
+    today: date,
+    last_granted: Mapping[tuple[int, str], datetime],
     since: date | None,
-) -> Sequence[RenewalPeriod]:
+) -> Iterator[DueRenewal]:
     """The periods to grant. What a pause skips is not caught up (rule 27)."""
-    term = contract.term
-    started = local_date(term.starts, clock.zone)
-    today = local_date(now, clock.zone)
-    ended = term.ends
-    periods = periods_due(
-        benefit.renewal,
-        started,
-        today,
-        billing_day=contract.billing_day or None,
-        first_day=since or today,
-        last_granted=local_date(last_granted, clock.zone) if last_granted else None,
-        ended=local_date(ended, clock.zone) if ended else None,
-    )
-    pause = term.pause
-    return [period for period in periods if pause is None or not pause.covers_day(period.starts, clock.zone)]
+    term, zone = contract.term, clock.zone
+    started, pause = local_date(term.starts, zone), term.pause
+    ended = local_date(term.ends, zone) if term.ends else None
+    for benefit in benefits:
+        last = last_granted.get((contract.id, benefit.name))
+        periods = periods_due(
+            benefit.renewal,
+            started,
+            today,
+            billing_day=contract.billing_day or None,
+            first_day=since or today,
+            last_granted=local_date(last, zone) if last else None,
+            ended=ended,
+        )
+        for period in periods:
+            if pause is None or not pause.covers_day(period.starts, zone):
+                yield DueRenewal(contract, benefit, period, clock)
 
 
 async def _load_last_granted(session: ReadSession, contract_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:
     """The start of the last period granted, by contract and benefit name."""
     last: dict[tuple[int, str], datetime] = {}
-    for grant in await load_grants(session, contract_ids):
-        name = (grant.contract_id, grant.benefit)
-        last[name] = max(last.get(name, grant.period_start), grant.period_start)
+    for contract_id, benefit, starts in await load_granted_periods(session, contract_ids):
+        known = last.get((contract_id, benefit))
+        if known is None or known < starts:
+            last[contract_id, benefit] = starts
     return last
 
 

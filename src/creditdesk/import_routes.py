@@ -23,11 +23,9 @@ from creditdesk.api.write_handlers import delete_record
 from creditdesk.import_documents import batch_document, list_batches
 from creditdesk.job_control import JOB_CONTROL
 from creditdesk.scheduler.jobs import IMPORT_JOB
-from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.fields import Boolean, Text
 from creditdesk.schema.params import Param, Params
-from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 from creditdesk.transfer.file_lines import StoredLines, read_lines
 from creditdesk.transfer.file_rows import MalformedFile
@@ -92,7 +90,9 @@ async def run_imports(api: ApiContext, seconds: float) -> str:
     running = await find_running(api.store)
     ends = time.monotonic() + seconds
     for batch_id in running:
-        while time.monotonic() < ends and await take_part(api.store, batch_id, partial(_delete, api), api.clock()):
+        while time.monotonic() < ends and await take_part(
+            api.store, batch_id, partial(delete_record, api), api.clock()
+        ):
             done += 1
     if await find_running(api.store):
         async with api.store.write_session() as session:
@@ -100,18 +100,10 @@ async def run_imports(api: ApiContext, seconds: float) -> str:
     return f"{done} parts taken"
 
 
-async def _delete(
-    api: ApiContext, session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
-) -> None:
-    if "delete" not in entity.verbs:
-        raise StateConflict(f"{entity.__name__} cannot be deleted")
-    await delete_record(api, session, entity, record_id, context)
-
-
 async def _take_parts(api: ApiContext, batch_id: int, seconds: float) -> None:
     """Takes parts of a batch for so long."""
     ends = time.monotonic() + seconds
-    while await take_part(api.store, batch_id, partial(_delete, api), api.clock()):
+    while await take_part(api.store, batch_id, partial(delete_record, api), api.clock()):
         if time.monotonic() >= ends:
             return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,25 @@ async def remaining(site: ConsoleSite, credit: int) -> Decimal:
         return Decimal(str((await http.get(f"{CREDITS}/{credit}")).json()["RemainingCredit"]))
 
 
+async def import_pages(site: ConsoleSite) -> list[str]:
+    """The pages of three files: one with its columns to be said, one that is checked, one that is imported."""
+    content = (
+        "Full name,Location,E-mail address\nAda Import,1,ada.import@example.com\nBo Import,999999,bo@example.com\n"
+    )
+    paths = []
+    async with site.http() as http:
+        for acts in ((), ("check",), ("check", "run")):
+            query = {"Records": "coworkers", "FileName": "a-long-name-of-a-file-from-the-old-system-2026-11.csv"}
+            stored = await http.post("/api/admin/imports/files", params=query, content=content)
+            batch = stored.json()["Value"]["Id"]
+            for act in acts:
+                body = {"Fields": "FullName,Businesses,Email"} if act == "check" else {}
+                done = await http.post(f"/api/admin/imports/batches/{batch}/{act}", json=body)
+                assert done.status_code == 200, done.text
+            paths.append(f"/console/admin/imports/{batch}")
+    return paths
+
+
 async def small_targets(page: Page) -> list[str]:
     """Buttons and fields that are smaller than a fingertip; links within sentences may be."""
     found: list[str] = await page.evaluate(
@@ -102,7 +122,7 @@ async def test_pages_are_accessible_and_fit(browser: Browser, site: ConsoleSite,
     findings: list[str] = []
     async with visitor(browser, site.address, bypass_csp=True, **options) as reader:
         page = await reader.open_tab("/console/sign-in")
-        for path in ("/console/sign-in", *PAGES):
+        for path in ("/console/sign-in", *PAGES, *await import_pages(site)):
             if path != "/console/sign-in" and page.url.endswith("/console/sign-in"):
                 page = await reader.sign_in(site.email, site.password)
             await page.goto(site.address + path)
@@ -223,6 +243,51 @@ async def test_everything_works_without_scripts(browser: Browser, site: ConsoleS
         await page.get_by_role("button", name="Void unused credit").click()
         await expect(page.get_by_role("status")).to_contain_text("voided")
     assert await remaining(site, credit) == 0
+
+
+@pytest.mark.parametrize(
+    ("database", "scripts"), [("sqlite", False), ("postgresql", True)], indirect=["database"], scope="module"
+)
+async def test_file_is_imported_and_taken_back(
+    browser: Browser, site: ConsoleSite, scripts: bool, tmp_path: Path
+) -> None:
+    """Upload, columns, check, import, result, undo: with scripts on one engine, without them on the other."""
+    file = tmp_path / "credits.csv"
+    rows = "1;1;20;Imported\n1;1;30;Imported\n1;1;many;Imported\n"
+    file.write_text(f"Customer;Location;Bought in October;Description\n{rows}", encoding="utf-8")
+
+    async def imported() -> list[float]:
+        async with site.http() as http:
+            query = {"CoworkerBookingCredit_Coworker": 1, "size": 1000}
+            found = (await http.get(CREDITS, params=query)).json()["Records"]
+        return sorted(each["RemainingCredit"] for each in found if each["Description"] == "Imported")
+
+    async with visitor(browser, site.address, java_script_enabled=scripts) as reader:
+        page = await reader.sign_in(site.email, site.password)
+        await page.goto(f"{site.address}/console/admin")
+        await page.get_by_role("main").get_by_role("link", name="Import").first.click()
+        await page.get_by_label("Records").select_option("coworkerbookingcredits")
+        await page.get_by_label("File").set_input_files(file)
+        await page.get_by_role("button", name="Look at the columns").click()
+        await expect(page.get_by_text("credits.csv · 3 rows")).to_be_visible()
+        await page.get_by_label("Bought in October").select_option("TotalCredit")
+        await expect(page.get_by_label("Location")).to_have_value("BusinessId")
+        await page.get_by_role("button", name="Show what would happen").click()
+        progress, messages = page.locator("#import-progress"), page.locator(".messages")
+        await expect(progress.get_by_role("status")).to_contain_text("What would happen")
+        await expect(messages).to_contain_text("row 3")
+        assert await imported() == []
+        await page.get_by_role("button", name="Import", exact=True).click()
+        await expect(progress.get_by_role("status")).to_contain_text("Imported")
+        assert await imported() == [20, 30]
+        await page.get_by_role("link", name="See the records").click()
+        await page.wait_for_url("**/console/records/billing/coworkerbookingcredits")
+        await page.go_back()
+        await page.get_by_role("button", name="Take back").click()
+        await expect(progress.get_by_role("status")).to_contain_text("Taken back")
+        assert await imported() == []
+        await page.get_by_role("link", name="Import another file").click()
+        await expect(page.get_by_role("region", name="Imports before")).to_contain_text("credits.csv")
 
 
 class Interactions:

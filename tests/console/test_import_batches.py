@@ -142,5 +142,9 @@ async def test_what_columns_are_is_checked(client: httpx.AsyncClient) -> None:
     for fields in ("FullName", "FullName,fullname", ","):
         answer = await client.post(f"{PATH}/batches/{batch}/check", json={"Fields": fields})
         assert (answer.status_code, answer.json()["Errors"][0]["PropertyName"]) == (400, "Fields"), fields
+    await call(client, f"batches/{batch}/check", Fields="FullName,")
+    assert (await call(client, f"batches/{batch}/run"))["State"] == "imported"
+    kept = (await client.post(f"{PATH}/batches/{batch}/undo")).json()
+    assert (kept["WasSuccessful"], kept["Message"]) == (False, "Coworker cannot be deleted")
     assert (await client.get(f"{PATH}/batches/999999")).status_code == 404
     assert (await client.post(f"{PATH}/batches/999999/undo")).status_code == 404

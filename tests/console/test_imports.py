@@ -71,7 +71,7 @@ def test_ids_are_kept_as_ranges() -> None:
     assert (format_id_ranges([]), list(parse_id_ranges(""))) == ("", [])
 
 
-async def test_customers_come_in_after_a_look_and_go_again(console: httpx.AsyncClient, api: ApiClient) -> None:
+async def test_customers_come_in_after_a_look_and_stay(console: httpx.AsyncClient, api: ApiClient) -> None:
     tag = f"imported{api.ledger.customer}"
     file = f"Name;E-mail;Shoe size;Location\nGrace {tag};grace.{tag}@example.com;38;{api.ledger.business}\n;x;40;\n"
     page = (await upload(console, "coworkers", "members.csv", file.encode())).text
@@ -84,6 +84,8 @@ async def test_customers_come_in_after_a_look_and_go_again(console: httpx.AsyncC
     assert grace["Email"] == f"grace.{tag}@example.com"
     assert figures(done)["New"] == figures(seen)["New"]
     assert "members.csv" in (await console.get(PATH)).text
+    assert '/undo"' not in done
+    assert "so this import cannot be taken back" in done
 
 
 async def test_credits_are_imported_with_a_journal_and_taken_back_unless_spent(

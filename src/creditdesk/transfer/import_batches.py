@@ -104,6 +104,9 @@ async def begin(
         raise NotFound
     if batch["State"] not in _BEGINS_FROM[state]:
         raise StateConflict(_ENDED_BEFORE)
+    entity = KINDS[batch["Kind"]]
+    if state is BatchState.UNDOING and "delete" not in entity.verbs:
+        raise StateConflict(f"{entity.__name__} cannot be deleted")
     stamp = update_stamp(context.now, context.principal.email)
     change = {"State": state.value, "RequestedBy": context.principal.user_id, **changes, **stamp}
     await session.update(ImportBatch, [(batch_id, change)])

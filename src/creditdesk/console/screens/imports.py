@@ -91,6 +91,7 @@ async def _render(page: ConsolePage, message: str = "") -> Response:
     shared = {
         "batch": batch, "entity": entity, "title": entity_plural(entity, page.language), "path": path,
         "state": page.translate(_STATES[batch["State"]]), "message": message, "start": IMPORT_PATH,
+        "may_undo": "delete" in entity.verbs,
     }  # fmt: skip
     status = HTTPStatus.UNPROCESSABLE_ENTITY if message else HTTPStatus.OK
     is_open = batch["State"] in ("uploaded", "checked")

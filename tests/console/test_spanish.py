@@ -78,6 +78,12 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
         ("must be at most 100 characters", "debe tener como máximo 100 caracteres"),
         ("The role Coworker-List is needed", "Hace falta el rol Coworker-List"),
         ("3 of 4 rows were changed.", "Se cambiaron 3 de 4 filas."),
+        ("Entry 7 by a@b.example on event attendance 12", "Asiento 7 de a@b.example sobre asistencia a evento 12"),
+        ("Entry 7 by a@b.example on nothing named", "Asiento 7 de a@b.example sin indicar qué paga"),
+        (
+            "Ada drew 30.00 in the month from 2026-01-01, and team 4 allows 20.00",
+            "Ada usó 30.00 en el periodo (mes) desde 2026-01-01, y el equipo 4 permite 20.00",
+        ),
         ("Nobody ever wrote this", "Nobody ever wrote this"),
     ],
 )

@@ -21,15 +21,18 @@ from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.transaction import LedgerContext
-from creditdesk.ledger.rules.credit import CreditType
+from creditdesk.ledger.rules.credit import CreditType, SourceKind
 from creditdesk.ledger.rules.funding import FundingKind
+from creditdesk.ledger.rules.pool_caps import CapPeriod
 from creditdesk.reports.exception_rules import Severity
 from creditdesk.settings import LedgerSettings
 from tests.support.api_messages import api_messages
 from tests.support.record_builder import NOW
 
-CODES: tuple[type[StrEnum], ...] = (CreditType, FundingKind, EntryType, Severity)
+CODES: tuple[type[StrEnum], ...] = (CreditType, FundingKind, EntryType, Severity, SourceKind)
 """The codes that reports show in cells."""
+WORDS = {each.value.replace("_", " ") for each in SourceKind} | {each.name.lower() for each in CapPeriod}
+"""The words of codes within explanations."""
 CONSOLE = Path(creditdesk.console.__file__).parent
 METHODS = [
     ("templates/**.html", "jinja2.ext.babel_extract"),
@@ -51,7 +54,13 @@ def used_texts() -> frozenset[MessageKey]:
     written = frozenset(message if isinstance(message, str) else tuple(message) for _, _, message, _, _ in found)
     actions = ledger_actions(LedgerContext(lambda: NOW, LedgerSettings()))
     codes = {each.value for codes in CODES for each in codes}
-    return written | codes | api_messages() | declared_texts(PUBLIC_ENTITIES, chain.from_iterable(actions.values()))
+    return (
+        written
+        | codes
+        | WORDS
+        | api_messages()
+        | declared_texts(PUBLIC_ENTITIES, chain.from_iterable(actions.values()))
+    )
 
 
 def catalogue(code: str) -> Catalog:

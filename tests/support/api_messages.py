@@ -38,6 +38,8 @@ _PLACES: Final[dict[str, tuple[tuple[int, str], ...]]] = {
     "ReportSection": ((0, "title"),),
     "ReportResult": ((1, "title"), (2, "subtitle")),
     "ExceptionRule": ((1, "title"), (2, "action")),
+    "LedgerException": ((3, "explanation"),),
+    "ExceptionFinding": ((2, "explanation"),),
 }  # fmt: skip
 """The calls that take a text for people, and where in their arguments it stands."""
 

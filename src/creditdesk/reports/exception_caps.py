@@ -22,6 +22,7 @@ from creditdesk.ledger.rules.pool_caps import CapPeriod, period_start
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.open_uses import open_uses
+from creditdesk.reports.result import label
 from creditdesk.reports.rows import CustomerRow
 from creditdesk.reports.statement import credit_number
 from creditdesk.reports.values import ReportCredit, ReportEntry
@@ -101,13 +102,13 @@ def _over(
             continue
         name = names[member].full_name if member in names else None
         total = credit_number(credit, drawn[member, unit, starts])
+        period, day = cap.period.name.lower(), starts.astimezone(zone).date()
         yield LedgerException(
             ExceptionCode.CAP_EXCEEDED,
             credit.business_id,
             f"{credit.account_type}/{credit.id}/{entry.sequence}/{cap.id}",
-            f"{name or f'Customer {member}'} drew {total} in the {cap.period.name.lower()} from "
-            f"{starts.astimezone(zone).date()}, and {cap.team_name or f'team {cap.team_id}'} allows "
-            f"{credit_number(credit, limit)}",
+            f"{name or label(f'Customer {member}')} drew {total} in the {period} from {day}, and "
+            f"{cap.team_name or label(f'team {cap.team_id}')} allows {credit_number(credit, limit)}",
             credit,
             credit.customer_id,
             over,

@@ -88,7 +88,7 @@ EXCEPTION_RULES: Final = {
     ),
     ExceptionCode.VERIFICATION: ExceptionRule(
         Severity.HIGH,
-        "The scheduled verification found that a hash chain, a seal or a record does not hold",
+        "The scheduled verification found that a hash chain, a checkpoint or a record does not hold",
         "Compare with a backup; after the repair run `creditdesk jobs run verify`.",
     ),
     ExceptionCode.NOT_RETURNED: ExceptionRule(

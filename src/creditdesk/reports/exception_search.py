@@ -12,7 +12,7 @@ from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.exception_values import ExceptionFacts
 from creditdesk.reports.ledger_view import CreditHistory, LedgerView
 from creditdesk.reports.open_uses import open_uses
-from creditdesk.reports.statement import credit_number, source_text
+from creditdesk.reports.statement import credit_number, source_words
 
 _UNSTATED: Final = frozenset({"", "voided"})
 _OPENING_REASON: Final = "used before the journal began"
@@ -43,15 +43,25 @@ def _balances(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerExcept
         known = history.entries[-1].balance_after if history.entries else 0
         if credit.remaining is not None and credit.remaining != known:
             amount = credit.remaining - known
-            compared = f"{credit_number(credit, abs(amount))} {'more' if amount > 0 else 'less'} than its journal"
-            explanation = f"The record shows {compared}" if history.entries else "No journal entry explains this credit"
+            difference = credit_number(credit, abs(amount))
+            explanation = (
+                "No journal entry explains this credit"
+                if not history.entries
+                else f"The record shows {difference} more than its journal"
+                if amount > 0
+                else f"The record shows {difference} less than its journal"
+            )
             yield _of_credit(history, ExceptionCode.BALANCE, "", explanation, amount, None)
 
 
 def _overrides(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerException]:
     for history, entry, left in open_uses(view):
         if entry.override:
-            explanation = f"Entry {entry.id} by {entry.actor} on {source_text(entry) or 'nothing named'}"
+            explanation = (
+                f"Entry {entry.id} by {entry.actor} on {source_words(entry)} {entry.source_id}"
+                if entry.source_kind
+                else f"Entry {entry.id} by {entry.actor} on nothing named"
+            )
             yield _of_credit(history, ExceptionCode.OVERRIDE, f"/{entry.sequence}", explanation, left, entry.at)
 
 
@@ -61,7 +71,11 @@ def _uses_without_source(view: LedgerView, _facts: ExceptionFacts) -> Iterator[L
             # A posted use of printing credit has no field for the print job.
             continue
         if not entry.source_kind and entry.reason != _OPENING_REASON and not entry.override:
-            explanation = f"Entry {entry.id} by {entry.actor}: {entry.reason or 'no reason'}"
+            explanation = (
+                f"Entry {entry.id} by {entry.actor}: {entry.reason}"
+                if entry.reason
+                else f"Entry {entry.id} by {entry.actor}: no reason"
+            )
             yield _of_credit(history, ExceptionCode.NO_SOURCE, f"/{entry.sequence}", explanation, left, entry.at)
 
 

@@ -1,6 +1,6 @@
 """What the last scheduled verification of the ledger found, as exceptions.
 
-Hash chains and seals are recomputed by that job alone: a report would have to read the whole journal.
+Hash chains and checkpoints are recomputed by that job alone: a report would have to read the whole journal.
 """
 
 from __future__ import annotations

@@ -160,6 +160,9 @@ class WriteSession(ReadSession, Protocol):
     def after_commit(self, action: Callable[[], None]) -> None:
         """Calls `action` once the transaction is committed, and not at all when it is rolled back."""
 
+    def savepoint(self) -> AbstractAsyncContextManager[WriteSession]:
+        """Yields this session; an error rolls back what the block wrote, and the transaction goes on."""
+
     async def lock(
         self,
         entity: type[Entity],

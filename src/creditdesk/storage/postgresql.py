@@ -123,6 +123,18 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         super().__init__(statements, connection)
         self.locked_ids: dict[str, set[int]] = {}
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[WriteSession]:
+        try:
+            async with self.connection.transaction():
+                yield self
+        except Exception as error:
+            # The rollback has released the locks.
+            self.locked_ids.clear()
+            if isinstance(error, asyncpg.PostgresError):
+                raise translate_error(error) from error
+            raise
+
     async def lock(
         self,
         entity: type[Entity],

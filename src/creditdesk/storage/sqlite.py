@@ -116,6 +116,21 @@ class SQLiteWriteSession(BaseWriteSession):
     async def fetch(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         return self.connection.execute(text, parameters).fetchall()
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[WriteSession]:
+        self.connection.execute("SAVEPOINT block")
+        try:
+            yield self
+        except Exception as error:
+            # A serious error, such as a full disk, has ended the transaction already.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK TO block")
+                self.connection.execute("RELEASE block")
+            if isinstance(error, sqlite3.Error):
+                raise translate_error(error) from error
+            raise
+        self.connection.execute("RELEASE block")
+
     async def insert_rows(self, rows: EncodedRows) -> None:
         self._execute_many("insert", rows, insert_row)
 

@@ -64,7 +64,7 @@ class Importer:
 
     keep_dangling: creates placeholders for missing records. admins: e-mails of users that may come
     in as administrators. overwritten_users: e-mails of existing users that files may change.
-    dry_run: imports in one transaction, which is rolled back.
+    dry_run: imports in one transaction with a savepoint for each batch, and rolls it back: files refer to each other.
     """
 
     store: Store
@@ -89,8 +89,8 @@ class Importer:
             state.report.add(found)
             with suppress(_RolledBack):
                 async with self.store.write_session() as session:
-                    await self._import_files(state, files, lambda: nullcontext(session))
-                    await self._finish(state, files, lambda: nullcontext(session))
+                    await self._import_files(state, files, session.savepoint)
+                    await self._finish(state, files, session.savepoint)
                     raise _RolledBack
             return state
         if await should_bulk_load(self.store, files):
@@ -228,7 +228,7 @@ async def _write_batch(
         # The rollback may have removed placeholders.
         state.references.clear()
         if len(rows) == 1:
-            state.refuse(rows[0], "has the UniqueId of another record")
+            state.refuse(rows[0], "has a value of another record")
             return
         for row in rows:
             await _write_batch(state, entity, [row], open_session, write)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from io import BytesIO
 
 import httpx
 import openpyxl
+import pypdf
 import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp
@@ -70,6 +72,13 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
     sheet = workbook.worksheets[0]
     assert [cell.value for cell in sheet[1]][:4] == ["Sede", "Tipo", "Unidad", "Financiación"]
     assert sheet["B2"].value == "dinero"
+    credit = await api.create_credit("1234.50")
+    pdf = await spanish.get(f"/console/reports/statement/report.pdf?Kind=money&CreditId={credit}")
+    text = "\n".join(each.extract_text() for each in pypdf.PdfReader(BytesIO(pdf.content)).pages)
+    assert "1.234,50" in text
+    assert "1,234.50" not in text
+    assert re.search(r"\d{1,2} [a-z]{3,4} 20\d\d", text)
+    assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +90,10 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
         ("Entry 7 by a@b.example on event attendance 12", "Asiento 7 de a@b.example sobre asistencia a evento 12"),
         ("Entry 7 by a@b.example on nothing named", "Asiento 7 de a@b.example sin indicar qué paga"),
         (
-            "Ada drew 30.00 in the month from 2026-01-01, and team 4 allows 20.00",
-            "Ada usó 30.00 en el periodo (mes) desde 2026-01-01, y el equipo 4 permite 20.00",
+            "Ada drew 1030.00 in the month from 2026-01-01, and team 4 allows 20.00",
+            "Ada usó 1.030,00 en el periodo (mes) desde 1 ene 2026, y el equipo 4 permite 20,00",
         ),
+        ("2026-01-31 to 2026-02-28T23:00:00Z", "31 ene 2026 a 28 feb 2026, 23:00:00 UTC"),
         ("Nobody ever wrote this", "Nobody ever wrote this"),
     ],
 )

@@ -17,6 +17,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from creditdesk.reports.local_texts import local_value
+
 LOCALE_FOLDER: Final = Path(__file__).with_name("locale")
 SOURCE_LANGUAGE: Final = "en"
 VALUE: Final = "{}"
@@ -55,10 +57,13 @@ def translated_message(text: str, language: str) -> str:
     """A text of the API in a language; one that no key stands for stays English.
 
     Keys of texts with values have `{}` for each of them, as they are written in the source; so the text itself is
-    recognised, and the API stays English for all its clients.
+    recognised, and the API stays English for all its clients. Decimal numbers, days and instants among them are
+    written as in the language.
     """
     if language == SOURCE_LANGUAGE or not text:
         return text
+    if (value := local_value(text, language)) is not None:
+        return value
     found = translations(language).gettext(text)
     if found != text:
         return found

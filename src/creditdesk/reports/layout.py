@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from creditdesk.reports.documents import cell_text
+from creditdesk.reports.local_texts import local_day, local_minute, local_number
 from creditdesk.reports.result import CODED_COLUMNS, Cell, CellType, ReportColumn, ReportResult, Wording
 
 NUMBER_TYPES: Final = frozenset({CellType.AMOUNT, CellType.COUNT, CellType.PERCENT})
@@ -55,15 +56,15 @@ def section_tables(result: ReportResult) -> list[PaperTable]:
     ]
 
 
-def paper_text(cell: Cell) -> str:
+def paper_text(cell: Cell, language: str) -> str:
     """A cell for readers: grouped digits, a true minus, minutes of UTC."""
     match cell:
         case datetime():
-            return f"{cell:%Y-%m-%d %H:%M}"
+            return local_minute(cell, language)
         case date():
-            return cell.isoformat()
+            return local_day(cell, language)
         case Decimal():
-            return f"{cell:,f}".replace("-", "−")
+            return local_number(cell, language)
         case _:
             return cell_text(cell)
 
@@ -120,7 +121,7 @@ def _table(
 
 
 def _shown_text(column: ReportColumn, cell: Cell, worded: Wording) -> str:
-    text = paper_text(cell)
+    text = paper_text(cell, worded("en"))
     return worded(text) if column.name in CODED_COLUMNS else text
 
 

@@ -139,10 +139,10 @@ def _proof_lines(footer: ReportFooter, worded: Wording) -> list[list[str]]:
     checkpoint = worded(
         "none yet" if footer.checkpoint is None else f"{footer.checkpoint}, root {footer.checkpoint_root}"
     )
-    variance = ", ".join(f"{unit} {cell_text(amount)}" for unit, amount in footer.variance)
+    variance = ", ".join(f"{unit} {worded(cell_text(amount))}" for unit, amount in footer.variance)
     lines = [
         [worded("Period in UTC"), zones or worded("no location")],
-        [worded("Known as of"), cell_text(footer.known_as_of)],
+        [worded("Known as of"), worded(cell_text(footer.known_as_of))],
         [worded("Journal entries"), str(footer.entries)],
         [worded("Digest of the heads"), footer.heads_digest],
         [worded("Checkpoint"), checkpoint],

@@ -92,7 +92,7 @@ class _SheetWriter:
                 )
                 for each in footer.locations
             ),
-            (worded("Known as of (UTC)"), cell_text(footer.known_as_of)),
+            (worded("Known as of (UTC)"), worded(cell_text(footer.known_as_of))),
             (worded("Journal entries"), footer.entries),
             (worded("Digest of the heads"), footer.heads_digest),
             (worded("Checkpoint"), footer.checkpoint),

@@ -77,11 +77,11 @@ def is_walked(column: Column) -> bool:
     return column.is_own and column.name in _WALKED_ORDERS
 
 
-def filtered_page(matches: str, walk: str, order: PageOrder, rows: str, dialect: Dialect) -> FilteredPage:
+def filtered_page(matches: str, walk: str, order: PageOrder, dialect: Dialect) -> FilteredPage:
     """The page of a list with filters.
 
-    `matches` is FROM and WHERE of all matches; `walk` that of those among the first rows in the order of the
-    list, empty where no index has that order. `rows` is the table (alias t) with the joins of the sort key.
+    `matches` is FROM and WHERE of all matches, with the joins of the sort key; `walk` that of those among the
+    first rows in the order of the list, empty where no index has that order.
     """
     ctes = f"total AS MATERIALIZED (SELECT count(*) AS n {matches}), "
     rest = f"n - CAST({order.offset} AS BIGINT)" if order.offset else "n"
@@ -95,13 +95,9 @@ def filtered_page(matches: str, walk: str, order: PageOrder, rows: str, dialect:
     also, limit = dialect.limit_if("(SELECT missing FROM decision)")
     ctes += (
         f"decision AS MATERIALIZED (SELECT {missing} AS missing FROM total), "
-        f"found AS MATERIALIZED (SELECT t.id AS id {matches}{also}{limit}), "
+        f"found AS MATERIALIZED (SELECT {order.columns} {matches}{also}{limit}), "
     )
-    source = "found"
-    if order.key:
-        of_found = dialect.in_subquery("t.id", "SELECT id FROM found")
-        source = f"(SELECT {order.columns} FROM {rows} WHERE {of_found}) AS matched"
-    sorted_ = f"SELECT * FROM {source} {order.by_key} LIMIT {order.size}{order.skipped}"
+    sorted_ = f"SELECT * FROM found {order.by_key} LIMIT {order.size}{order.skipped}"
     return FilteredPage(ctes, f"SELECT * FROM ({sorted_}) AS sorted{page}", "SELECT n FROM total")
 
 

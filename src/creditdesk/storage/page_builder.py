@@ -100,7 +100,7 @@ class PageBuilder(ClauseBuilder):
         elif self._is_scattered(query, text):
             matches = f"FROM {table} AS t{joins.text}{where}"
             walk = self._walk(query, order) if is_walked(query.order.column) else ""
-            scattered = filtered_page(matches, walk, order, f"{table} AS t{joins.text}", self.dialect)
+            scattered = filtered_page(matches, walk, order, self.dialect)
             return order, scattered._replace(ctes=ctes + scattered.ctes)
         if not order.key and spans_locations(entity, filters):
             where += self.dialect.id_order_hint

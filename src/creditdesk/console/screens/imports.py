@@ -6,7 +6,6 @@ The file is stored once; the page of its import shows what is next, and how far 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -28,8 +27,8 @@ _MAX_TEXT: Final = 10_000
 _MAX_NAME: Final = 200
 _NO_FILE: Final = mark("Choose a file of type CSV, XLSX or JSON.")
 _STATES: Final = {
-    "uploaded": mark("columns"), "checking": mark("is checked"), "checked": mark("what would happen"),
-    "importing": mark("is imported"), "imported": mark("imported"), "undoing": mark("is taken back"),
+    "uploaded": mark("columns"), "checking": mark("being checked"), "checked": mark("what would happen"),
+    "importing": mark("being imported"), "imported": mark("imported"), "undoing": mark("being taken back"),
     "undone": mark("taken back"),
 }  # fmt: skip
 _ACTS: Final = ("check", "run", "undo")
@@ -48,7 +47,7 @@ async def _start(page: ConsolePage, fields: Mapping[str, str], message: str = ""
         "import.html", HTTPStatus.UNPROCESSABLE_ENTITY if message else HTTPStatus.OK,
         kinds=sorted((entity_plural(by_name[each["Entity"]], page.language), each["Records"]) for each in kinds),
         fields=fields, path=IMPORT_PATH, message=message, past=past, states=_STATES,
-        words=partial(translated_words, language=page.language),
+        titles={name: entity_plural(entity, page.language) for name, entity in by_name.items()},
     )  # fmt: skip
 
 

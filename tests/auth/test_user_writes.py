@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pyotp
@@ -47,6 +48,11 @@ async def change(store: Store, caller: Principal, user_id: int, **fields: Any) -
         before = await stored(session, User, user_id)
         kept = {c.name: before[c.name] for c in User.meta().stored_columns if c.name != "Id"}
         await USERS.update(session, User, before, kept | fields, request_context(caller))
+
+
+async def delete(store: Store, caller: Principal, user_id: int) -> None:
+    async with store.write_session() as session:
+        await USERS.delete(session, User, await stored(session, User, user_id), request_context(caller))
 
 
 async def change_role(store: Store, caller: Principal, user_role_id: int, **fields: Any) -> None:
@@ -252,15 +258,31 @@ async def test_manager_cannot_change_or_join_higher_user_role(store: Store) -> N
     [{"IsAdmin": False}, {"Active": False}, {"APIAccess": False}, {"Businesses": ()}],
     ids=lambda loss: next(iter(loss)),
 )
-async def test_the_last_full_administrator_stays_one(store: Store, loss: dict[str, Any]) -> None:
+async def test_the_last_full_administrator_stays_one(each_store: Store, loss: dict[str, Any]) -> None:
     if "Businesses" in loss:
-        loss = {"Businesses": (await create_location(store),)}
-    ada = await create_person(store, is_admin=True)
-    caller = await caller_of(store, ada)
+        loss = {"Businesses": (await create_location(each_store),)}
+    ada = await create_person(each_store, is_admin=True)
+    caller = await caller_of(each_store, ada)
     with pytest.raises(StateConflict, match="last full administrator"):
-        await change(store, caller, ada, **loss)
-    await change(store, caller, ada, FullName="Ada King")
-    second = await create_person(store, email="second@example.org", is_admin=True)
-    await change(store, caller, ada, **loss)
+        await change(each_store, caller, ada, **loss)
     with pytest.raises(StateConflict, match="last full administrator"):
-        await change(store, await caller_of(store, second), second, **loss)
+        await delete(each_store, Principal(0, "root@example.org", unrestricted=True), ada)
+    await change(each_store, caller, ada, FullName="Ada King")
+    second = await create_person(each_store, email="second@example.org", is_admin=True)
+    callers = {user: await caller_of(each_store, user) for user in (ada, second)}
+    ended = await asyncio.gather(
+        change(each_store, callers[ada], second, **loss),
+        change(each_store, callers[second], ada, **loss),
+        return_exceptions=True,
+    )
+    assert sorted(type(each).__name__ for each in ended) == ["NoneType", "StateConflict"], ended
+
+
+async def test_two_administrators_do_not_delete_each_other(each_store: Store) -> None:
+    ada = await create_person(each_store)
+    second = await create_person(each_store, email="second@example.org")
+    callers = {user: await caller_of(each_store, user) for user in (ada, second)}
+    ended = await asyncio.gather(
+        delete(each_store, callers[ada], second), delete(each_store, callers[second], ada), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in ended) == ["NoneType", "StateConflict"], ended

@@ -1,4 +1,4 @@
-"""A store whose connection is lost before its n-th statement until it is restored."""
+"""Stores that fail: a connection that is lost until it is restored, and a transaction that loses a race."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.errors import Conflict
 from creditdesk.schema.repository import ReadSession, Store, WriteSession
 
 STATEMENT_METHODS = (
@@ -89,3 +90,20 @@ class FailingStore:
             self.has_failed = True
             raise ConnectionLost("the connection was lost")
         self._remaining_statements -= 1
+
+
+class RacedStore(FailingStore):
+    """Forwards to a store; after `lose_next` the next write session ends as one that another came before."""
+
+    is_losing = False
+
+    def lose_next(self) -> None:
+        self.is_losing = True
+
+    @asynccontextmanager
+    async def write_session(self) -> AsyncIterator[WriteSession]:
+        async with self.store.write_session() as session:
+            yield session
+            if self.is_losing:
+                self.is_losing = False
+                raise Conflict("Another change came first")

@@ -17,11 +17,16 @@ from creditdesk.schema.errors import invalid_field
 MAX_FORM_FIELDS: Final = 5000
 FORM_SECONDS: Final = 30.0
 """How long the form of a page may take to arrive."""
+_BODY_KEY: Final = "creditdesk.body"
+"""Where a request's scope keeps its body, for a handler that runs again."""
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 async def read_body(request: Request, max_bytes: int, max_seconds: float = FORM_SECONDS) -> bytes:
-    """The body's bytes. Raises BodyTooLarge without reading past the limit, and BodyTimeout."""
+    """The body's bytes, the same ones each time. Raises BodyTooLarge without reading past the limit, and BodyTimeout."""
+    kept: bytes | None = request.scope.get(_BODY_KEY)
+    if kept is not None:
+        return kept
     task = asyncio.current_task()
     assert task is not None
     is_late = False
@@ -34,13 +39,14 @@ async def read_body(request: Request, max_bytes: int, max_seconds: float = FORM_
     # `asyncio.timeout` costs four times as much, for every write.
     timer = asyncio.get_running_loop().call_later(max_seconds, stop)
     try:
-        return await _read_stream(request, max_bytes)
+        body = request.scope[_BODY_KEY] = await _read_stream(request, max_bytes)
     except asyncio.CancelledError:
         if is_late and task.uncancel() == 0:
             raise BodyTimeout(f"The body did not arrive within {max_seconds:g} seconds") from None
         raise
     finally:
         timer.cancel()
+    return body
 
 
 async def _read_stream(request: Request, max_bytes: int) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
@@ -33,6 +33,7 @@ from creditdesk.api.origin import client_address, first_header
 from creditdesk.api.replica_reads import ReplicaReads
 from creditdesk.api.security_headers import add_security_headers
 from creditdesk.api.write_handlers import CreateRecord, DeleteRecord, UpdateRecord
+from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.errors import (
     DomainError,
@@ -44,12 +45,13 @@ from creditdesk.schema.errors import (
 )
 from creditdesk.schema.fields import MAX_INTEGER
 from creditdesk.schema.service import RequestContext
-from creditdesk.telemetry.metrics import ERRORS
+from creditdesk.telemetry.metrics import ERRORS, RETRIES
 from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
 
 MAX_KEY_LENGTH: Final = 255
 KEY_DIGITS: Final = 12
 """Digits of the digest of an idempotency key in the request log."""
+_AnswerT = TypeVar("_AnswerT")
 _ID: Final = re.compile(r"/0{0,9}([1-9][0-9]{0,18})(?=/|$)", re.ASCII)
 
 
@@ -114,25 +116,27 @@ class Api:
         if route.method not in SAFE_METHODS and is_browser(request.scope["headers"]):
             self._check_site(request.headers, route)
         if route.is_public:
-            return await route.handler(self.context, request)
+            return await _run(route, partial(route.handler, self.context, request))
         context = await self._authenticate(request.scope)
         if record is not None:
             record.user_id = context.principal.user_id
             if context.idempotency_key is not None:
                 record.key = sha256(context.idempotency_key.encode()).hexdigest()[:KEY_DIGITS]
         try:
-            if self._replica_reads is None:
-                response = await route.handler(self.context, request, context, record_id)
-            else:
-                response = await self._replica_reads.handle(
-                    route, request, lambda api: route.handler(api, request, context, record_id)
-                )
+            response = await _run(route, partial(self._handle, route, request, context, record_id))
         except PermissionDenied as error:
-            await self._access_trail.record_denial(context, route, error)
+            await _again(partial(self._access_trail.record_denial, context, route, error))
             raise
         if is_file(response):
-            await self._access_trail.record_file(context, route, request)
+            await _again(partial(self._access_trail.record_file, context, route, request))
         return response
+
+    async def _handle(self, route: Route, request: Request, context: RequestContext, record_id: int) -> Response:
+        if self._replica_reads is None:
+            return await route.handler(self.context, request, context, record_id)
+        return await self._replica_reads.handle(
+            route, request, lambda api: route.handler(api, request, context, record_id)
+        )
 
     def _check_site(self, headers: Headers, route: Route) -> None:
         """Refuses a browser's writes of other sites. The token endpoint reads a form whatever its type."""
@@ -145,10 +149,20 @@ class Api:
         api, method = self.context, scope["method"]
         now = api.clock()
         address = client_address(scope, api.proxy_hops)
-        principal = await api.authenticator.authenticate(first_header(scope, b"authorization"), now, address)
+        sent = first_header(scope, b"authorization")
+        principal = await _again(partial(api.authenticator.authenticate, sent, now, address))
         if api.rate_limiter.is_active:
             await api.rate_limiter.check(principal, method, now)
         return RequestContext(principal, now, _idempotency_key(scope) if method == "POST" else None, address)
+
+
+async def _run(route: Route, handle: Callable[[], Awaitable[Response]]) -> Response:
+    """The handler's response. Every write, and no read, runs again after a deadlock or a lost race."""
+    return await (handle() if route.method in SAFE_METHODS else _again(handle))
+
+
+async def _again(transact: Callable[[], Awaitable[_AnswerT]]) -> _AnswerT:
+    return await retry_conflict(transact, partial(RETRIES.count, "conflict"))
 
 
 def _idempotency_key(scope: Scope) -> str | None:

@@ -2,13 +2,13 @@
 
 A write executes in a transaction of its own, or is handed to the ledger's queue, which executes
 many in one. Either way the response is stored with its idempotency key in the same transaction.
+The dispatch of requests runs a write again after a deadlock or a lost race.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import partial
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -21,10 +21,8 @@ from creditdesk.api.context import ApiContext
 from creditdesk.api.origin import first_header
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.ledger.idempotency import SavedResponse, find_response, save_responses
-from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import Principal, RequestContext
-from creditdesk.telemetry.metrics import RETRIES
 
 ParsedT = TypeVar("ParsedT")
 
@@ -83,13 +81,6 @@ class TransactionWrite(WriteEndpoint[ParsedT]):
         """
 
     async def submit(
-        self, api: ApiContext, parsed: ParsedT, context: RequestContext, fingerprint: str
-    ) -> SavedResponse:
-        return await retry_conflict(
-            partial(self._transact, api, parsed, context, fingerprint), partial(RETRIES.count, "conflict")
-        )
-
-    async def _transact(
         self, api: ApiContext, parsed: ParsedT, context: RequestContext, fingerprint: str
     ) -> SavedResponse:
         async with api.store.write_session() as session:

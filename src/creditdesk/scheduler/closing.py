@@ -6,7 +6,7 @@ Reopening is possible; both are records that every later report of the month sho
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -80,10 +80,15 @@ class Closing:
     documents: dict[Path, str]
 
 
-async def close_month(context: ClosingContext, location_id: int, month: date) -> Closing:
+async def close_month(
+    context: ClosingContext,
+    location_id: int,
+    month: date,
+    record_answer: Callable[[WriteSession, Closing], Awaitable[None]] | None = None,
+) -> Closing:
     """Closes the month of a location that begins on `month`, with everything before it (rule 37).
 
-    Raises StateConflict before its end, for a closed one, and while a balance or a hash chain is not
+    `record_answer` stores what the caller answers in the transaction that closes the month. Raises StateConflict before its end, for a closed one, and while a balance or a hash chain is not
     explained.
     """
     label, store = f"{month:%Y-%m}", context.store
@@ -127,11 +132,23 @@ async def close_month(context: ClosingContext, location_id: int, month: date) ->
         _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
         closed = {"CheckpointId": checkpoint, "Documents": {"sha256": documents}}
         await _save(session, context, location_id, CLOSED, {"Month": label, "Until": until, **closed})
-    return Closing(checkpoint, hashes)
+        closing = Closing(checkpoint, hashes)
+        if record_answer is not None:
+            await record_answer(session, closing)
+    return closing
 
 
-async def reopen_month(context: ClosingContext, location_id: int, month: date, reason: str) -> None:
-    """Opens a closed month again. Raises StateConflict for one that is open, ValidationError without a reason."""
+async def reopen_month(
+    context: ClosingContext,
+    location_id: int,
+    month: date,
+    reason: str,
+    record_answer: Callable[[WriteSession], Awaitable[None]] | None = None,
+) -> None:
+    """Opens a closed month again; `record_answer` is called in the same transaction.
+
+    Raises StateConflict for one that is open, ValidationError without a reason.
+    """
     label = f"{month:%Y-%m}"
     if not reason.strip():
         raise invalid_field("Reason", "is required")
@@ -148,6 +165,8 @@ async def reopen_month(context: ClosingContext, location_id: int, month: date, r
             await reopen_period(session, location_id, starts, reason, context.request(), context.ledger)
         reopened = {"Month": label, "Until": until, "Reason": reason, "Documents": {"sha256": {}}}
         await _save(session, context, location_id, REOPENED, reopened)
+        if record_answer is not None:
+            await record_answer(session)
 
 
 async def location_zone(session: ReadSession, location_id: int) -> ZoneInfo:

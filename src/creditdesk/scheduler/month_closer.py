@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from creditdesk.reports.closings import CLOSED, REOPENED, ClosingRow, load_closi
 from creditdesk.reports.rows import LocationRow
 from creditdesk.scheduler.closing import (
     CLOSING_REPORTS,
+    Closing,
     ClosingContext,
     close_month,
     closing_problems,
@@ -30,7 +31,7 @@ from creditdesk.scheduler.closing import (
 )
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.errors import StateConflict, invalid_field
-from creditdesk.schema.repository import Store
+from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import RequestContext
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
@@ -90,19 +91,33 @@ class LedgerMonthCloser:
             "CanClose": has_ended and not problems and state["State"] != CLOSED and self.folder is not None,
         }
 
-    async def close(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
-        """Closes a month (rule 37). Raises StateConflict."""
+    async def close(
+        self,
+        context: RequestContext,
+        location_id: int,
+        month: date,
+        record_answer: Callable[[WriteSession, dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Closes a month (rule 37), and records what came of it. Raises StateConflict."""
         if self.folder is None:
             raise StateConflict(NO_FOLDER)
-        closing = await close_month(self._context(context, location_id), location_id, month)
-        return {
-            "Checkpoint": closing.checkpoint,
-            "Documents": {path.name: digest for path, digest in closing.documents.items()},
-        }
 
-    async def reopen(self, context: RequestContext, location_id: int, month: date, reason: str) -> None:
-        """Opens a closed month again. Raises StateConflict."""
-        await reopen_month(self._context(context, location_id), location_id, month, reason)
+        async def record(session: WriteSession, closing: Closing) -> None:
+            documents = {path.name: digest for path, digest in closing.documents.items()}
+            await record_answer(session, {"Checkpoint": closing.checkpoint, "Documents": documents})
+
+        await close_month(self._context(context, location_id), location_id, month, record)
+
+    async def reopen(
+        self,
+        context: RequestContext,
+        location_id: int,
+        month: date,
+        reason: str,
+        record_answer: Callable[[WriteSession], Awaitable[None]],
+    ) -> None:
+        """Opens a closed month again, and records that. Raises StateConflict."""
+        await reopen_month(self._context(context, location_id), location_id, month, reason, record_answer)
 
     def _context(self, context: RequestContext, location_id: int) -> ClosingContext:
         if not context.principal.sees_location(location_id):

@@ -121,14 +121,14 @@ class LedgerWrite(LedgerPost, TransactionWrite[ParsedLedgerWrite]):
         request = WriteRequest(session, self.ledger, parsed.params, parsed.record_id, context)
         return result_body(await self._run(request), context)
 
-    async def _transact(
+    async def submit(
         self,
         api: ApiContext,
         parsed: ParsedLedgerWrite,
         context: RequestContext,
         fingerprint: str,
     ) -> SavedResponse:
-        transact = super()._transact
+        transact = super().submit
         return await execute_with_search(self.ledger.solutions, lambda: transact(api, parsed, context, fingerprint))
 
 

@@ -17,10 +17,12 @@ from creditdesk.api.openapi_operations import read_operation, write_operation
 from creditdesk.api.responses import JsonBytesResponse
 from creditdesk.auth.permission import require_named_role
 from creditdesk.entities.roles import CORRECT_ROLE, REPORTS_ROLE
-from creditdesk.ledger.idempotency import SavedResponse
+from creditdesk.ledger.idempotency import SavedResponse, find_response, save_responses
 from creditdesk.schema.actions import ActionResult
+from creditdesk.schema.errors import StateConflict
 from creditdesk.schema.fields import Integer, Text
 from creditdesk.schema.params import Param, Params
+from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
 
 LOCATION: Final = Param("LocationId", Integer(minimum=1), required=True)
@@ -40,11 +42,27 @@ class MonthCloser(Protocol):
     async def preview(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
         """What closing would do, and what keeps it from being done."""
 
-    async def close(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
-        """Closes; returns the checkpoint and the documents with their hashes. Raises StateConflict."""
+    async def close(
+        self,
+        context: RequestContext,
+        location_id: int,
+        month: date,
+        record_answer: Callable[[WriteSession, dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Closes. Raises StateConflict.
 
-    async def reopen(self, context: RequestContext, location_id: int, month: date, reason: str) -> None:
-        """Opens a closed month again. Raises StateConflict."""
+        `record_answer` gets the checkpoint and the documents with their hashes, in the same transaction.
+        """
+
+    async def reopen(
+        self,
+        context: RequestContext,
+        location_id: int,
+        month: date,
+        reason: str,
+        record_answer: Callable[[WriteSession], Awaitable[None]],
+    ) -> None:
+        """Opens a closed month again; `record_answer` is called in the same transaction. Raises StateConflict."""
 
 
 def closing_routes(closer: MonthCloser) -> tuple[Route, ...]:
@@ -52,13 +70,18 @@ def closing_routes(closer: MonthCloser) -> tuple[Route, ...]:
     path = "/api/reports/closings"
     named = (LOCATION, MONTH)
 
-    async def close(params: Params, context: RequestContext) -> ActionResult:
-        closed = await closer.close(context, params[LOCATION], _month(params))
-        return ActionResult(f"{params[MONTH]} is closed under checkpoint {closed['Checkpoint']}.", closed)
+    async def close(params: Params, context: RequestContext, answer: _RecordResult) -> None:
+        async def record(session: WriteSession, closed: dict[str, Any]) -> None:
+            message = f"{params[MONTH]} is closed under checkpoint {closed['Checkpoint']}."
+            await answer(session, ActionResult(message, closed))
 
-    async def reopen(params: Params, context: RequestContext) -> ActionResult:
-        await closer.reopen(context, params[LOCATION], _month(params), params[REOPEN_REASON])
-        return ActionResult(f"{params[MONTH]} is open again.")
+        await closer.close(context, params[LOCATION], _month(params), record)
+
+    async def reopen(params: Params, context: RequestContext, answer: _RecordResult) -> None:
+        async def record(session: WriteSession) -> None:
+            await answer(session, ActionResult(f"{params[MONTH]} is open again."))
+
+        await closer.reopen(context, params[LOCATION], _month(params), params[REOPEN_REASON], record)
 
     async def months(_params: Params, context: RequestContext) -> ActionResult:
         return ActionResult("", await closer.months(context))
@@ -93,6 +116,8 @@ def closing_routes(closer: MonthCloser) -> tuple[Route, ...]:
 
 
 _Run = Callable[[Params, RequestContext], Awaitable[ActionResult]]
+_RecordResult = Callable[[WriteSession, ActionResult], Awaitable[None]]
+_RunWrite = Callable[[Params, RequestContext, _RecordResult], Awaitable[None]]
 
 
 class _ClosingRead:
@@ -112,24 +137,42 @@ class _ClosingRead:
 
 
 class _ClosingWrite(LedgerPost):
-    """A POST of closings, which takes several transactions.
+    """A POST of closings, which takes several transactions; the last one stores the response with its key."""
 
-    A request that is sent again finds the month closed or open: its state does what a stored response would.
-    """
-
-    def __init__(self, params: tuple[Param, ...], run: _Run) -> None:
+    def __init__(self, params: tuple[Param, ...], run: _RunWrite) -> None:
         super().__init__(CORRECT_ROLE, params, _check_month)
         self._run = run
 
     async def submit(
         self,
-        api: ApiContext,  # noqa: ARG002 - the signature of every write
+        api: ApiContext,
         parsed: ParsedLedgerWrite,
         context: RequestContext,
-        fingerprint: str,  # noqa: ARG002 - the signature of every write
+        fingerprint: str,
     ) -> SavedResponse:
-        result = await self._run(parsed.params, context)
-        return SavedResponse(HTTPStatus.OK, result_body(result, context))
+        answers: list[SavedResponse] = []
+
+        async def record(session: WriteSession, result: ActionResult) -> None:
+            answers.append(SavedResponse(HTTPStatus.OK, result_body(result, context)))
+            await save_responses(session, [(context, fingerprint, answers[-1])])
+
+        stored = await _stored_answer(api, context, fingerprint)
+        if stored is not None:
+            return stored
+        try:
+            await self._run(parsed.params, context, record)
+        except StateConflict:
+            # A request with the same key, at the same moment, may have come first.
+            stored = await _stored_answer(api, context, fingerprint)
+            if stored is None:
+                raise
+            return stored
+        return answers[-1]
+
+
+async def _stored_answer(api: ApiContext, context: RequestContext, fingerprint: str) -> SavedResponse | None:
+    async with api.store.read_session() as session:
+        return await find_response(session, context, fingerprint)
 
 
 def _check_month(params: Params) -> None:

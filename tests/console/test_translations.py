@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from enum import StrEnum
 from functools import cache
 from itertools import chain
@@ -82,6 +83,13 @@ def test_catalogue_has_exactly_the_texts_that_are_used(code: str) -> None:
         message.id if isinstance(message.id, str) else tuple(message.id) for message in catalogue(code) if message.id
     }
     assert (sorted(map(str, used_texts() - kept)), sorted(map(str, kept - used_texts()))) == ([], [])
+
+
+@pytest.mark.parametrize("code", CATALOGUES)
+def test_catalogue_has_each_text_once(code: str) -> None:
+    text = (LOCALE_FOLDER / f"{code}.po").read_text("utf-8")
+    messages = re.findall(r"^msgid ((?:\".*\"\n)+)", text, re.MULTILINE)
+    assert [each for each, times in Counter(messages).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("code", CATALOGUES)

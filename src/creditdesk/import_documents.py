@@ -21,6 +21,35 @@ _SAMPLES: Final = 3
 _COUNTS: Final = ("Added", "Changed", "Unchanged", "Refused", "Adjusted", "Deleted", "MessageCount")
 _PART_COLUMNS: Final = ("Id", "RowCount", "Taken", "IsDone", "AddedIds", "Ignored", *_COUNTS)
 
+_TEXTS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
+_OPTIONAL: Final[dict[str, Any]] = {"type": ["string", "null"]}
+_SUMMARY_PROPERTIES: Final[dict[str, Any]] = {
+    "Id": {"type": "integer"},
+    "Records": {"type": "string"},
+    "Entity": {"type": "string"},
+    "FileName": _OPTIONAL,
+    "State": {"type": "string", "enum": [state.value for state in BatchState]},
+    "IsRunning": {"type": "boolean"},
+    **{name: {"type": "integer"} for name in ("Rows", "Taken", *_COUNTS, "Ignored")},
+    "UpdatedOn": {"type": "string", "format": "date-time"},
+    "UpdatedBy": _OPTIONAL,
+}
+_BATCH_PROPERTIES: Final[dict[str, Any]] = {
+    **_SUMMARY_PROPERTIES,
+    "Headings": _TEXTS,
+    "Fields": {"type": ["array", "null"], "items": _OPTIONAL},
+    "Numbers": {"type": "string"},
+    "Dates": {"type": "string"},
+    "Samples": {"type": "array", "items": _TEXTS},
+    "AddedIds": {"type": "string"},
+    "Messages": _TEXTS,
+}
+BATCH_SCHEMA: Final = {"type": "object", "properties": _BATCH_PROPERTIES, "required": [*_BATCH_PROPERTIES]}
+SUMMARIES_SCHEMA: Final = {
+    "type": "array",
+    "items": {"type": "object", "properties": _SUMMARY_PROPERTIES, "required": [*_SUMMARY_PROPERTIES]},
+}
+
 
 async def list_batches(store: Store) -> list[dict[str, Any]]:
     """The latest imports, without their messages."""

@@ -20,7 +20,7 @@ from creditdesk.api.openapi_operations import object_schema
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.api.serializer import encode
 from creditdesk.api.write_handlers import delete_record
-from creditdesk.import_documents import batch_document, list_batches
+from creditdesk.import_documents import BATCH_SCHEMA, SUMMARIES_SCHEMA, batch_document, list_batches
 from creditdesk.job_control import JOB_CONTROL
 from creditdesk.scheduler.jobs import IMPORT_JOB
 from creditdesk.schema.errors import StateConflict, invalid_field
@@ -75,8 +75,8 @@ def import_routes() -> tuple[Route, ...]:
         Route("GET", _PATH, _list_kinds, _KINDS_OPERATION),
         Route("POST", _PATH, _import, _OPERATION),
         Route("POST", f"{_PATH}/files", _upload, _FILE_OPERATION),
-        Route("GET", f"{_PATH}/batches", _list_batches, _operation("Batches", "The latest imports")),
-        Route("GET", batch, _show_batch, _operation("Batch", "How far an import is, and its result", has_id=True)),
+        Route("GET", f"{_PATH}/batches", _list_batches, _BATCHES_OPERATION),
+        Route("GET", batch, _show_batch, _BATCH_OPERATION),
         Route("POST", f"{batch}/check", _check, _CHECK_OPERATION),
         Route("POST", f"{batch}/run", _run, _operation("Run", "Import the file", has_id=True)),
         Route("POST", f"{batch}/undo", _undo, _operation("Undo", _UNDO_TITLE, has_id=True)),
@@ -239,6 +239,10 @@ def _operation(name: str, title: str, *, has_id: bool = False) -> dict[str, Any]
     }
 
 
+_BATCHES_OPERATION: Final = _operation("Batches", "The latest imports") | json_success(SUMMARIES_SCHEMA)
+_BATCH_OPERATION: Final = _operation("Batch", "How far an import is, and its result", has_id=True) | json_success(
+    BATCH_SCHEMA
+)
 _KINDS_OPERATION: Final[dict[str, Any]] = {
     "operationId": "AdminImportKinds",
     "tags": ["admin"],

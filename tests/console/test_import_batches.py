@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 
 from creditdesk import import_routes
 from creditdesk.app import build_context
+from creditdesk.import_documents import BATCH_SCHEMA, SUMMARIES_SCHEMA
 from creditdesk.import_routes import run_imports
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
@@ -88,7 +90,11 @@ async def test_a_long_file_goes_on_after_the_request_and_shows_how_far_it_is(
     assert (await call(client, f"batches/{batch}/undo"))["State"] == "undoing"
     await take_imports()
     undone = (await client.get(f"{PATH}/batches/{batch}")).json()
+    latest = await client.get(f"{PATH}/batches")
     assert (undone["State"], undone["Deleted"], undone["Messages"]) == ("undone", 35, [])
+    assert latest.json()[0]["Id"] == batch
+    for document, schema in ((latest.json(), SUMMARIES_SCHEMA), (undone, BATCH_SCHEMA), (seen, BATCH_SCHEMA)):
+        jsonschema_rs.validate(schema, document)
     assert await credits_of_customer() == []
 
 

@@ -17,6 +17,7 @@ from creditdesk.console.translations import translated_message
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
+from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.billing.tariff_booking_credit import TariffBookingCredit
 from creditdesk.entities.ledger.account_state import AccountState
@@ -272,6 +273,16 @@ async def test_a_charge_that_no_credit_could_have_paid_is_in_order(reports: Repo
     await reports.grant(50)
     await add_charge(reports, await ledger.add_booking(DoNotUseBookingCredit=True))
     assert await exceptions(reports) == []
+
+
+async def test_credit_of_a_rate_that_does_not_say_whether_it_prints_could_have_paid(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    await reports.grant_time(600)
+    async with ledger.store.write_session() as session:
+        await session.update(ExtraService, [(ledger.rate, {"IsPrintingCredit": None})])
+    ledger.now += timedelta(hours=1)
+    await add_charge(reports, await ledger.add_booking())
+    assert [each["Code"] for each in await exceptions(reports)] == ["charged_with_credit_left"]
 
 
 async def test_a_cap_judges_no_use_from_before_it_was_set(reports: ReportClient) -> None:

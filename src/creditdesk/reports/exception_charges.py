@@ -78,6 +78,11 @@ class _MoneyWindow(TypedRow, frozen=True, gc=False):
     coworker_id: int | None
     valid_from: datetime | None
     expire_date: datetime | None
+    cane_be_used_for_bookings: Flag
+
+    @property
+    def pays_bookings(self) -> bool:
+        return bool(self.cane_be_used_for_bookings)
 
 
 class _TimeWindow(TypedRow, frozen=True, gc=False):
@@ -86,15 +91,16 @@ class _TimeWindow(TypedRow, frozen=True, gc=False):
     coworker_id: int | None
     valid_from: datetime | None
     expire_date: datetime | None
+    extra_service_is_printing_credit: Flag
+
+    @property
+    def pays_bookings(self) -> bool:
+        return not self.extra_service_is_printing_credit
 
 
 _WINDOWS: Final[Mapping[AccountType, type[_MoneyWindow | _TimeWindow]]] = {
     AccountType.MONEY: _MoneyWindow,
     AccountType.TIME: _TimeWindow,
-}
-_PAYS_BOOKINGS: Final = {
-    AccountType.MONEY: {"CaneBeUsedForBookings": True},
-    AccountType.TIME: {"ExtraServiceIsPrintingCredit": False},
 }
 
 
@@ -206,15 +212,11 @@ async def _load_windows(
     session: ReadSession, mapping: CreditTypeMapping, payers: Iterable[int], locations: tuple[int, ...]
 ) -> dict[int, list[_MoneyWindow | _TimeWindow]]:
     """The credits of payers that may pay for bookings, by their owner."""
-    filters = where(
-        mapping.credit_entity,
-        CoworkerId=set(payers) or {0},
-        BusinessId=locations,
-        **_PAYS_BOOKINGS[mapping.account_type],
-    )
+    filters = where(mapping.credit_entity, CoworkerId=set(payers) or {0}, BusinessId=locations)
     found: dict[int, list[_MoneyWindow | _TimeWindow]] = defaultdict(list)
     for row in await find_filtered(session, _WINDOWS[mapping.account_type], (*filters, *without_charges(mapping))):
-        found[row.coworker_id or 0].append(row)
+        if row.pays_bookings:
+            found[row.coworker_id or 0].append(row)
     return found
 
 

@@ -88,8 +88,8 @@ async def close_month(
 ) -> Closing:
     """Closes the month of a location that begins on `month`, with everything before it (rule 37).
 
-    `record_answer` stores what the caller answers in the transaction that closes the month. Raises StateConflict before its end, for a closed one, and while a balance or a hash chain is not
-    explained.
+    `record_answer` stores what the caller answers in the transaction that closes the month. Raises
+    StateConflict before its end, for a closed one, and while a balance or a hash chain is not explained.
     """
     label, store = f"{month:%Y-%m}", context.store
     following = add_months(month, 1)

@@ -15,8 +15,8 @@ from creditdesk.schema.query import Filter
 class Newest:
     """The `value` of the newest record of `entity` that matches and whose `key` is an id; 0 without one.
 
-    `order` are its columns from the most significant on, `recorded` the first of them. An index with the
-    columns of the filters, `key`, `order` and `value` answers it alone.
+    `order` are its columns from the most significant on; the first is a time. An index with the columns of
+    the filters, `key`, `order` and `value` answers it alone.
     """
 
     entity: type[Entity]

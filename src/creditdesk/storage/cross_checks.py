@@ -42,9 +42,10 @@ class CrossCheckReads(ABC):
     ) -> list[int]:
         paired = " AND ".join(_paired(counterpart.entity, entity, each) for each in counterpart.pairings)
         matched = self._conditions(counterpart.entity, counterpart.filters, first=len(filters))
-        text = f"NOT EXISTS (SELECT 1 FROM {table_name(counterpart.entity)} AS n WHERE {paired}"
-        missing = Fragment(text) + Fragment("".join(f" AND {each.text}" for each in matched))
-        missing = Fragment(missing.text + ")", tuple(p for each in matched for p in each.parameters))
+        missing = Fragment(f"NOT EXISTS (SELECT 1 FROM {table_name(counterpart.entity)} AS n WHERE {paired}")
+        for each in matched:
+            missing += Fragment(" AND ") + each
+        missing += Fragment(")")
         statement = self._select_ids(entity, filters, missing)
         if limit is not None:
             statement += Fragment(f" LIMIT {limit}")

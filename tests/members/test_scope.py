@@ -10,10 +10,13 @@ import pytest
 from creditdesk.auth.members import MEMBER_ROLES
 from creditdesk.auth.scope import scope_filters
 from creditdesk.entities.catalog import CATALOG, PUBLIC_ENTITIES
+from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
+from creditdesk.entities.sys.business import Business
 from creditdesk.reports.catalog import REPORTS
 from creditdesk.schema.entity import EVERY_MEMBER, Entity, entity_by_name
 from creditdesk.schema.fields import Reference
+from creditdesk.schema.query import Comparison
 from creditdesk.schema.service import Principal
 from tests.members.conftest import SignInMember
 from tests.support.api_client import (
@@ -28,6 +31,7 @@ from tests.support.api_client import (
 )
 
 MEMBER = Principal(1, "ada@example.com", roles=MEMBER_ROLES, customers=frozenset({7}))
+PROFILES: Final = "/api/ledger/locationprofiles"
 OWNERLESS: Final = {
     "AuditRecord", "CalendarEvent", "CalendarEventCategory", "DailyTotal", "EventProduct", "ExceptionAcknowledgement",
     "ExtraService", "PeriodClosing", "PeriodLock", "PoolCap", "Product", "ProductBookingCredit",
@@ -46,7 +50,8 @@ READABLE: Final = {
 def test_every_entity_of_a_location_says_which_of_its_records_a_member_sees(entity: type[Entity]) -> None:
     if entity.owner == EVERY_MEMBER:
         assert entity.__name__ in ("Business", "LocationProfile")
-        assert scope_filters(MEMBER, entity) == ()
+        [limit] = scope_filters(MEMBER, entity)
+        assert (limit.column.name, limit.comparison, limit.value) == (entity.scope, Comparison.LOCATION_OF, (7,))
         return
     assert (entity.owner is None) == (entity.__name__ in OWNERLESS)
     [limit] = scope_filters(MEMBER, entity)
@@ -108,6 +113,43 @@ async def test_lists_show_own_records_and_no_others(api: ApiClient, sign_in_memb
         assert (await member.get(f"{path}/{mine[kind]}")).status_code == 200
         assert (await member.get(f"{path}/{others[kind]}")).status_code == 404
         assert parse_body(await member.get(path, params={"id": f"[{others[kind]}]"})) == []
+
+
+async def test_locations_are_those_where_the_member_has_a_record(api: ApiClient, sign_in_member: SignInMember) -> None:
+    ledger = api.ledger
+    names = ("Isle", "Pier", "Quay")
+    places = {name: await ledger.add(Business, Name=name, CurrencyId=ledger.currency) for name in names}
+    own = await ledger.add(Coworker, FullName="Own", Businesses=(places["Isle"],))
+    profiles = {}
+    for name, place in places.items():
+        body = {"BusinessId": place, "TimeZone": "Europe/London"}
+        profiles[name] = result_value(await api.post(PROFILES, body))["Id"]
+    ledger.customer = await ledger.add_customer("Grace")
+    await api.create_credit("9.00", BusinessId=places["Quay"])
+    member = await sign_in_member(own)
+
+    async def seen() -> list[str]:
+        listed = parse_body(await member.get(PROFILES, params={"orderby": "Id"}))
+        assert listed["TotalItems"] == len(listed["Records"])
+        shown = [each["BusinessName"] for each in listed["Records"]]
+        hidden = profiles.keys() - set(shown)
+        for name in profiles:
+            status = 404 if name in hidden else 200
+            assert (await member.get(f"{PROFILES}/{profiles[name]}")).status_code == status, name
+        for name, place in places.items():
+            report = await member.get("/api/reports/statement", params={"LocationIds": place})
+            assert report.status_code == (400 if name in hidden else 200), name
+        unknown = await member.get("/api/reports/statement", params={"LocationIds": 987_654})
+        assert unknown.json()["Errors"][0]["Message"] == "is not found"
+        assert (
+            parse_body(await member.get(PROFILES, params={"LocationProfile_Business_Name": "Quay"}))["TotalItems"] == 0
+        )
+        return shown
+
+    assert await seen() == ["Isle"]
+    # Credit at another location makes that one known at once.
+    await api.create_credit("9.00", BusinessId=places["Pier"], CoworkerId=own)
+    assert await seen() == ["Isle", "Pier"]
 
 
 async def test_paths_of_the_ledger_show_own_records_alone(api: ApiClient, sign_in_member: SignInMember) -> None:

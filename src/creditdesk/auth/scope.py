@@ -16,7 +16,7 @@ def scope_filters(principal: Principal, entity: type[Entity]) -> tuple[Filter, .
 
     None for a principal of all locations, and for entities that locations share. A principal
     without locations sees no record that has one; a member sees no record of a location that has no
-    owner.
+    owner, and of the records for every member those of the locations where it has a record.
     """
     if principal.customers is not None:
         return _member_filters(principal.customers, entity)
@@ -26,8 +26,11 @@ def scope_filters(principal: Principal, entity: type[Entity]) -> tuple[Filter, .
 
 
 def _member_filters(customers: frozenset[int], entity: type[Entity]) -> tuple[Filter, ...]:
-    if entity.owner == EVERY_MEMBER or (entity.owner is None and entity.scope is None):
+    if entity.scope is None and entity.owner is None:
         return ()
+    if entity.owner == EVERY_MEMBER and entity.scope is not None:
+        column = scope_column(entity, entity.scope)
+        return (Filter(column, Comparison.LOCATION_OF, tuple(sorted(customers))),)
     if entity.owner is None:
         return (Filter(entity.meta().columns["Id"], Comparison.ONE_OF, ()),)
     return (_one_of(scope_column(entity, entity.owner), customers),)

@@ -29,7 +29,7 @@ _ROLE_SUFFIX: Final[dict[Verb, str]] = {
 }  # fmt: skip
 
 EVERY_MEMBER: Final = "*"
-"""The `owner` of an entity that every member sees, such as locations."""
+"""The `owner` of an entity, such as locations, that every member sees at the locations where it has a record."""
 
 Record = dict[str, Any]
 """A record inside the program: internal values (see `fields`) by column name."""
@@ -114,7 +114,7 @@ class Entity:
     `mutable_fields`. deletable_when: a SQL condition on `OLD` under which it takes a delete. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
     must have one of these. indexed: base fields with an index of their own here. unique: groups of
     columns that are unique together. covering_indexes: those that answer a question of a report alone. owner: the column with the Id of the customer that a record
-    belongs to, whose members see it; `EVERY_MEMBER` for records that all members see. checks: SQL conditions on every row. cached_fields: columns and
+    belongs to, whose members see it; `EVERY_MEMBER` for records that all members of the location see. checks: SQL conditions on every row. cached_fields: columns and
     collections that processes keep in memory, and drop when they change (`cache_revision`).
     """
 

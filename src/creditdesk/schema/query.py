@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Comparison(StrEnum):
-    """How a filter compares. BETWEEN takes (from, to): from inclusive, to exclusive."""
+    """How a filter compares. BETWEEN takes (from, to): from inclusive, to exclusive.
+
+    LOCATION_OF takes customers: the location must be that of a record that belongs to one of them.
+    """
 
     EQUALS = "equals"
     CONTAINS = "contains"
@@ -22,6 +25,7 @@ class Comparison(StrEnum):
     ONE_OF = "one_of"
     HAS_MEMBER = "has_member"
     OVERLAPS = "overlaps"
+    LOCATION_OF = "location_of"
     NULL = "null"
     NOT_NULL = "not_null"
 

@@ -32,6 +32,7 @@ from creditdesk.storage.naming import (
     snake_case,
     table_name,
 )
+from creditdesk.storage.owner_locations import owner_locations
 
 
 class Joins:
@@ -297,6 +298,8 @@ class ClauseBuilder:
             case Comparison.ONE_OF:
                 element_type = self.dialect.column_types[type(column.field)].split()[0]
                 return self.dialect.in_array(compared, values[0], element_type)
+            case Comparison.LOCATION_OF:
+                return self.dialect.in_subquery(compared, owner_locations(self.dialect, values[0]))
             case _:
                 return f"{compared} = {values[0]}"
 
@@ -340,7 +343,7 @@ class ClauseBuilder:
         if not has_value or not _is_stored(column):
             return
         encode = self._encoder(column)
-        if comparison in (Comparison.ONE_OF, Comparison.OVERLAPS):
+        if comparison in (Comparison.ONE_OF, Comparison.OVERLAPS, Comparison.LOCATION_OF):
             array = self.dialect.array_parameter
             yield Parameter(name, position, lambda f: array([encode(value) for value in sorted(f.value)]))
         elif comparison is Comparison.BETWEEN:

@@ -133,9 +133,9 @@ async def test_locations_are_those_where_the_member_has_a_record(api: ApiClient,
         assert listed["TotalItems"] == len(listed["Records"])
         shown = [each["BusinessName"] for each in listed["Records"]]
         hidden = profiles.keys() - set(shown)
-        for name in profiles:
+        for name, profile in profiles.items():
             status = 404 if name in hidden else 200
-            assert (await member.get(f"{PROFILES}/{profiles[name]}")).status_code == status, name
+            assert (await member.get(f"{PROFILES}/{profile}")).status_code == status, name
         for name, place in places.items():
             report = await member.get("/api/reports/statement", params={"LocationIds": place})
             assert report.status_code == (400 if name in hidden else 200), name

@@ -295,13 +295,16 @@ class ClauseBuilder:
                 return f"{compared} <= {values[0]}"
             case Comparison.BETWEEN:
                 return f"({compared} >= {values[0]} AND {compared} < {values[1]})"
-            case Comparison.ONE_OF:
-                element_type = self.dialect.column_types[type(column.field)].split()[0]
-                return self.dialect.in_array(compared, values[0], element_type)
-            case Comparison.LOCATION_OF:
-                return self.dialect.in_subquery(compared, owner_locations(self.dialect, values[0]))
+            case Comparison.ONE_OF | Comparison.LOCATION_OF:
+                return self._in_condition(filter_, compared, values[0])
             case _:
                 return f"{compared} = {values[0]}"
+
+    def _in_condition(self, filter_: Filter, compared: str, value: str) -> str:
+        if filter_.comparison is Comparison.LOCATION_OF:
+            return self.dialect.in_subquery(compared, owner_locations(self.dialect, value))
+        element_type = self.dialect.column_types[type(filter_.column.field)].split()[0]
+        return self.dialect.in_array(compared, value, element_type)
 
     def _membership_condition(self, filter_: Filter, values: Sequence[str]) -> str:
         """Whether the record has a member, or any member that compares so."""

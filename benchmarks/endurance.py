@@ -78,12 +78,16 @@ class _MixedCalls(GeneratorState):
 
 @dataclass(frozen=True, slots=True)
 class MemoryPoint:
-    """Memory of each worker after so many requests, in MiB: resident, and of it not shared with others."""
+    """Memory of each worker after so many requests, in MiB: resident, and of it not shared with others.
+
+    `processor` has the seconds of processor time that each has taken, which shows how the requests were shared out.
+    """
 
     requests: int
     seconds: float
     resident: tuple[float, ...]
     private: tuple[float, ...]
+    processor: tuple[float, ...]
 
 
 def mixed_calls(there: SeedData, engine: MeasuredEngine) -> dict[str, list[EncodedRequest]]:
@@ -122,12 +126,14 @@ async def add_user(url: str) -> None:
 def measure_memory(pid: int, requests: int, seconds: float) -> MemoryPoint:
     """The memory of the server's workers, oldest first."""
     workers = [each for each in psutil.Process(pid).children() if each.memory_info().rss > 20 * _MEBIBYTE]
-    used = [each.memory_full_info() for each in sorted(workers, key=lambda each: each.pid)]
+    workers.sort(key=lambda each: each.pid)
+    used = [each.memory_full_info() for each in workers]
     return MemoryPoint(
         requests,
         seconds,
         tuple(each.rss / _MEBIBYTE for each in used),
         tuple(each.uss / _MEBIBYTE for each in used),
+        tuple(sum(each.cpu_times()[:2]) for each in workers),
     )
 
 
@@ -158,12 +164,15 @@ def growth_percent(points: Sequence[MemoryPoint]) -> float:
 def render(engine: MeasuredEngine, points: Sequence[MemoryPoint], unexpected: Counter[str], uses: int) -> str:
     """The page of one engine."""
     growth = growth_percent(points)
-    columns = ("requests", "minutes", *(f"worker {n + 1}: resident, private" for n in range(WORKERS)))
+    columns = ("requests", "minutes", *(f"worker {n + 1}: resident, private, processor s" for n in range(WORKERS)))
     rows = [
         (
             f"{each.requests:,}",
             f"{each.seconds / 60:.1f}",
-            *(f"{rss:.1f}, {own:.1f}" for rss, own in zip(each.resident, each.private, strict=True)),
+            *(
+                f"{rss:.1f}, {own:.1f}, {busy:,.0f}"
+                for rss, own, busy in zip(each.resident, each.private, each.processor, strict=True)
+            ),
         )
         for each in points
     ]

@@ -112,9 +112,13 @@ class GeneratorState:
 
 
 class ClosedLoopConnection(asyncio.Protocol):
-    """One connection, which sends its next request when the last is answered."""
+    """One connection, which sends its next request when the last is answered.
 
-    def __init__(self, plan: GeneratorState, over: asyncio.Future[None]) -> None:
+    `over` becomes True at the end of the load or when the connection breaks, and False where the server asks for
+    another connection.
+    """
+
+    def __init__(self, plan: GeneratorState, over: asyncio.Future[bool]) -> None:
         self.plan, self.finished = plan, over
         self.buffer, self.sent_at = b"", 0
 
@@ -139,12 +143,15 @@ class ClosedLoopConnection(asyncio.Protocol):
         self.buffer = b""
         if self.plan.is_over():
             self.transport.close()
+        elif b"\r\nconnection: close" in head.lower():
+            self.finished.set_result(False)
+            self.transport.close()
         else:
             self._send()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if not self.finished.done():
-            self.finished.set_result(None)
+            self.finished.set_result(True)
 
 
 def encode_request(ask: HttpRequest, credentials: str, content_type: str = "application/json") -> EncodedRequest:
@@ -158,12 +165,17 @@ def encode_request(ask: HttpRequest, credentials: str, content_type: str = "appl
 
 
 async def run_connections(plan: GeneratorState, port: int, clients: int) -> None:
-    """Runs so many connections until the plan is over."""
+    """Runs so many connections until the plan is over; one that the server ends in good order is followed by another."""
     loop = asyncio.get_running_loop()
-    over = [loop.create_future() for _ in range(clients)]
-    for each in over:
-        await loop.create_connection(partial(ClosedLoopConnection, plan, each), "127.0.0.1", port)
-    await asyncio.gather(*over)
+
+    async def run_client() -> None:
+        is_over = False
+        while not is_over:
+            over = loop.create_future()
+            await loop.create_connection(partial(ClosedLoopConnection, plan, over), "127.0.0.1", port)
+            is_over = await over
+
+    await asyncio.gather(*(run_client() for _ in range(clients)))
 
 
 async def _generate(port: int, clients: int, seconds: float, requests: str, token: str, seed: str, keyed: bool) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from creditdesk.cli.serve import RELOAD_SECONDS
+from creditdesk.cli.worker import REQUESTS_PER_CONNECTION
 from tests.support.databases import NewDatabase
 from tests.support.server_process import ServerProcess
 
@@ -66,6 +68,29 @@ async def test_killed_worker_is_replaced(server: ServerProcess) -> None:
                 await asyncio.sleep(0.05)
             else:
                 break
+
+
+async def test_a_busy_connection_ends_in_good_order_so_that_it_may_move_to_another_worker(
+    server: ServerProcess,
+) -> None:
+    def answers_of_one_connection() -> list[str]:
+        """What each answer says of its connection, until one closes it."""
+        connection, stated = HTTPConnection("127.0.0.1", server.port, timeout=STOP_SECONDS), [""]
+        try:
+            while stated[-1] != "close":
+                connection.request("GET", "/health")
+                answer = connection.getresponse()
+                assert (answer.status, answer.read() != b"") == (200, True)
+                stated.append(answer.getheader("Connection", ""))
+                assert len(stated) <= REQUESTS_PER_CONNECTION + 1
+        finally:
+            connection.close()
+        return stated[1:]
+
+    # The start of the server asked for its health once or more.
+    first, second = [await asyncio.to_thread(answers_of_one_connection) for _ in range(2)]
+    assert len(first) < len(second) == REQUESTS_PER_CONNECTION
+    assert set(first[:-1]) == {""}
 
 
 async def test_termination_ends_the_server_in_time(server: ServerProcess) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from creditdesk.api.error_handlers import UNAVAILABLE_MESSAGE, error_response
 from creditdesk.api.responses import json_response
@@ -34,6 +34,13 @@ GC_THRESHOLD: Final = 50_000
 OPEN_RETRY_SECONDS: Final = 0.5
 """How long a worker without a database waits before it tries to open it again."""
 
+REQUESTS_PER_CONNECTION: Final = 1_000
+"""How many requests a connection carries on average, before its worker asks the client to open another one.
+
+The system hands new connections to the workers evenly. A proxy keeps its connections open as long as they are busy, so
+without an end they would stay with the worker that listened first after a start, or that outlived another one.
+"""
+
 _AWAY: Final = (*TRANSIENT_ERRORS, OSError, Unavailable)
 """Errors of a database that cannot be opened now, and may be later."""
 
@@ -53,10 +60,15 @@ class WorkerApplication:
         self._app: ASGIApp | None = None
         self._opening: asyncio.Task[None] | None = None
         self._listeners: RequestListeners | None = None
+        self._requests = 0
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
             return self._handle_lifespan(receive, send)
+        self._requests += 1
+        if self._requests % REQUESTS_PER_CONNECTION == 0:
+            # Requests do not name their connection. The busier one is, the sooner this request is one of its own.
+            send = _closing(send)
         return (self._app or _answer_without_store)(scope, receive, send)
 
     async def _handle_lifespan(self, receive: Receive, send: Send) -> None:
@@ -135,6 +147,17 @@ class WorkerApplication:
         await self._opened.aclose()
         if self._listeners is not None:
             await asyncio.to_thread(self._listeners.close)
+
+
+def _closing(send: Send) -> Send:
+    """Sends a response that is the last one of its connection."""
+
+    def send_last(message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        return send(message)
+
+    return send_last
 
 
 async def _answer_without_store(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from creditdesk.auth.members import MEMBER_ROLES
 from creditdesk.auth.scope import scope_filters
 from creditdesk.entities.catalog import CATALOG, PUBLIC_ENTITIES
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
@@ -283,6 +285,44 @@ async def test_member_of_a_team_sees_its_pool_its_draws_and_its_cap(
     decision = parse_body(await paying.get(f"/api/ledger/entries/{draw['Id']}/decision"))
     assert decision["Value"]["Allocation"] is None
     assert "another member" in decision["Message"]
+
+
+async def test_uses_of_own_credit_hide_what_they_paid_for_others(api: ApiClient, sign_in_member: SignInMember) -> None:
+    ledger = api.ledger
+    payer, mate = await ledger.add_customer("Payer"), await ledger.add_customer("Mate")
+    await ledger.add(
+        Team, Name="Mill", BusinessId=ledger.business, PayingMemberId=payer, ShareBookingCredit=True,
+        TeamMembers=(payer, mate),
+    )  # fmt: skip
+    await api.create_credit("100.00", CoworkerId=payer)
+    bookings = {}
+    for customer in (mate, payer):
+        ledger.customer = customer
+        bookings[customer] = await api.create_booking(hours=1)
+        result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [bookings[customer]]))
+    member = await sign_in_member(payer)
+    foreign, own = parse_body(await member.get(USES, params={"orderby": "Id"}))["Records"]
+    hidden = ("BookingFromTime", "BookingToTime", "BookingResourceName")
+    assert (foreign["BookingId"], own["BookingId"]) == (bookings[mate], bookings[payer])
+    assert foreign["CoworkerBookingCreditCoworkerId"] == payer
+    assert [foreign[name] for name in hidden] == [None, None, None]
+    assert own["BookingResourceName"] == "Blue"
+    for shown in (
+        parse_body(await member.get(f"{USES}/{foreign['Id']}")),
+        *parse_body(await member.get(USES, params={"id": f"[{foreign['Id']}]"})),
+    ):
+        assert [shown[name] for name in hidden] == [None, None, None]
+    # Neither filters nor the order tell what is hidden.
+    for query in ({"Booking_Resource_Name": "Blue"}, {"BookingFromTime": "notnull"}):
+        named = {f"CoworkerBookingCreditUseHistory_{name}": value for name, value in query.items()}
+        found = parse_body(await member.get(USES, params=named))
+        assert ([each["Id"] for each in found["Records"]], found["TotalItems"]) == ([own["Id"]], 1), query
+    async with ledger.store.write_session() as session:
+        await session.update(Booking, [(bookings[mate], {"FromTime": datetime(2031, 1, 1, tzinfo=UTC)})])
+    ordered = parse_body(await member.get(USES, params={"orderby": "BookingFromTime"}))["Records"]
+    assert [each["Id"] for each in ordered] == [foreign["Id"], own["Id"]]
+    by_operator = parse_body(await api.http.get(USES, params={"orderby": "BookingFromTime", "dir": "-1"}))["Records"]
+    assert by_operator[0]["Id"] == foreign["Id"]
 
 
 async def test_member_without_a_customer_any_more_is_refused(api: ApiClient, sign_in_member: SignInMember) -> None:

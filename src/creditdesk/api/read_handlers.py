@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from creditdesk.api.computed_fields import compute_fields, with_computed_columns
 from creditdesk.api.context import ApiContext
+from creditdesk.api.foreign_values import own_page, own_query, own_records
 from creditdesk.api.query_params import ParsedListQuery, batch_ids, parse_list_query
 from creditdesk.api.responses import JsonBytesResponse, list_envelope
 from creditdesk.api.serializer import encode, serializer_for
@@ -38,11 +39,11 @@ async def list_or_batch(
         return await _get_batch(entity, api, ids, context)
     require_role(context.principal, entity, "list")
     parsed = parse_list_query(entity, query_string, api.settings)
-    query = parsed.query
+    query = own_query(parsed.query, context.principal)
     if scope := scope_filters(context.principal, entity):
         query = replace(query, filters=(*query.filters, *scope))
     async with api.store.read_session(snapshot=False) as session:
-        page = await session.page(query)
+        page = await own_page(session, entity, await session.page(query), context.principal)
         page = await with_computed_columns(api, session, entity, page, context)
     if len(page.columns[0]) > INLINE_PAGE_SIZE:
         return JsonBytesResponse(await asyncio.to_thread(_page_body, parsed, page))
@@ -59,6 +60,7 @@ async def _get_batch(entity: type[Entity], api: ApiContext, ids: list[int], cont
     scope = scope_filters(context.principal, entity)
     async with api.store.read_session(snapshot=False) as session:
         records = await session.get_many(entity, ids, scope) if ids else {}
+        await own_records(session, entity, list(records.values()), context.principal)
         await compute_fields(api, session, entity, list(records.values()), context)
     serialize = serializer_for(entity).record
     return JsonBytesResponse(encode([serialize(records[i]) for i in ids if i in records]))
@@ -78,5 +80,6 @@ async def get_one(
         record = await session.get(entity, record_id, scope)
         if record is None:
             raise NotFound
+        await own_records(session, entity, [record], context.principal)
         await compute_fields(api, session, entity, [record], context)
     return JsonBytesResponse(encode(serializer_for(entity).record(record)))

@@ -1,0 +1,125 @@
+"""What members do not see in their own records: the values of records of others that these refer to.
+
+A use of a member's credit may have paid for the booking or the event of another member of its team. The member
+sees that it did, by the Id, but neither whose it is nor what; and filters and sorting do not find it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from creditdesk.auth.scope import scope_column, scope_filters
+from creditdesk.schema.entity import EVERY_MEMBER, Column, Entity, Record, entity_by_name
+from creditdesk.schema.fields import Integer, Reference
+from creditdesk.schema.query import Comparison, Filter, ListQuery, Order, Page
+from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.service import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignReference:
+    """A reference to records that may belong to another customer than the one that has it.
+
+    `owner` is the customer of the record referred to, as a column of the referring entity; `embedded` are the names of
+    the columns that are read from there.
+    """
+
+    id_column: str
+    target: type[Entity]
+    owner: Column
+    embedded: frozenset[str]
+
+
+async def own_records(
+    session: ReadSession, entity: type[Entity], records: Sequence[Record], principal: Principal
+) -> None:
+    """Blanks in these records what a member does not see."""
+    for reference in _references_for(principal, entity):
+        foreign = await _foreign_ids(session, reference, [record[reference.id_column] for record in records], principal)
+        for record in records:
+            if record[reference.id_column] in foreign:
+                record |= dict.fromkeys(reference.embedded & record.keys())
+
+
+async def own_page(session: ReadSession, entity: type[Entity], page: Page, principal: Principal) -> Page:
+    """The page without what a member does not see."""
+    names = [column.name for column in entity.meta().list_columns]
+    columns = list(page.columns)
+    for reference in _references_for(principal, entity):
+        ids = columns[names.index(reference.id_column)]
+        foreign = await _foreign_ids(session, reference, ids, principal)
+        for at, name in enumerate(names):
+            if foreign and name in reference.embedded:
+                columns[at] = [
+                    None if target in foreign else value for target, value in zip(ids, columns[at], strict=True)
+                ]
+    return Page(columns, page.total)
+
+
+def own_query(query: ListQuery, principal: Principal) -> ListQuery:
+    """The query, by whose filters and order a member does not learn what it does not see.
+
+    A filter on a value of another's record matches nothing; an order by one is that of the Id.
+    """
+    order = query.order
+    filters = list(query.filters)
+    for reference in _references_for(principal, query.entity):
+        assert principal.customers is not None
+        if any(each.column.name in reference.embedded for each in query.filters):
+            filters.append(Filter(reference.owner, Comparison.ONE_OF, tuple(sorted(principal.customers))))
+        if order.column.name in reference.embedded:
+            order = Order(query.entity.meta().columns["Id"], order.descending)
+    return replace(query, filters=tuple(filters), order=order)
+
+
+async def _foreign_ids(
+    session: ReadSession, reference: ForeignReference, ids: Sequence[int | None], principal: Principal
+) -> set[int]:
+    wanted = {each for each in ids if each is not None}
+    if not wanted:
+        return set()
+    target = reference.target
+    chosen = Filter(target.meta().columns["Id"], Comparison.ONE_OF, tuple(sorted(wanted)))
+    own = await session.find(target, (chosen, *scope_filters(principal, target)), columns=("Id",))
+    return wanted - {record["Id"] for record in own}
+
+
+def _references_for(principal: Principal, entity: type[Entity]) -> tuple[ForeignReference, ...]:
+    if not principal.is_member:
+        return ()
+    found = _FOREIGN_REFERENCES.get(entity)
+    if found is None:
+        found = _FOREIGN_REFERENCES[entity] = _find_foreign_references(entity)
+    return found
+
+
+_FOREIGN_REFERENCES: Final[dict[type[Entity], tuple[ForeignReference, ...]]] = {}
+
+
+def _find_foreign_references(entity: type[Entity]) -> tuple[ForeignReference, ...]:
+    meta = entity.meta()
+    owner = scope_column(entity, entity.owner) if entity.owner not in (None, EVERY_MEMBER) else None
+    found = []
+    for name, field in entity.fields.items():
+        # What the owner itself is read from is a record of the owner.
+        if not isinstance(field, Reference) or not field.is_local or (owner and name in (*owner.path, owner.leaf)):
+            continue
+        target = entity_by_name(field.to)
+        embedded = {
+            column.name for column in (*meta.columns.values(), *meta.filter_only.values()) if column.path[:1] == (name,)
+        }
+        if embedded and target.owner not in (None, EVERY_MEMBER):
+            found.append(
+                ForeignReference(f"{name}Id", target, _owner_through(entity, name, target), frozenset(embedded))
+            )
+    return tuple(found)
+
+
+def _owner_through(entity: type[Entity], reference: str, target: type[Entity]) -> Column:
+    """The customer of the record that a reference leads to, as a column for filters."""
+    assert target.owner is not None
+    owner = scope_column(target, target.owner)
+    steps = owner.path or ((owner.leaf,) if isinstance(owner.field, Reference) else ())
+    return Column(entity, f"{reference}Owner", Integer(), (reference, *steps), "Id", visible=False)

@@ -60,6 +60,24 @@ async def test_errors_and_notices_of_the_api_are_spanish(spanish: httpx.AsyncCli
     assert "Se ajustaron 1 créditos." in (await spanish.get(done.headers["location"])).text
 
 
+async def test_statements_say_in_spanish_what_the_ledger_wrote_and_keep_what_people_wrote(
+    spanish: httpx.AsyncClient, api: ApiClient
+) -> None:
+    credit = await api.create_credit("1234.50")
+    form = f"{CREDITS}/{credit}/commands/ADJUST_CREDIT"
+    fields = fields_of((await spanish.get(form)).text)
+    await spanish.post(form, data={**fields, "Amount": "5", "Reason": "booking moved to Room 5"})
+    page = (await spanish.get(f"/console/reports/statement?Kind=money&CreditId={credit}")).text
+    for text in (f"crédito en dinero {credit} de", ">concedido<", ">booking moved to Room 5<", "1.234,50"):
+        assert text in page
+    assert ">granted<" not in page
+    spanish.headers["accept-language"] = "es-MX,es;q=0.9"
+    assert "1,234.50" in (await spanish.get(f"/console/credits/money/{credit}")).text
+    mexican = (await spanish.get(f"/console/reports/liability?By=credit&Kind=money&CreditId={credit}")).text
+    assert "1,239.50" in mexican
+    assert "1.239,50" not in mexican
+
+
 async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncClient, api: ApiClient) -> None:
     await api.create_credit("20.00")
     path = "/console/reports/liability"
@@ -94,7 +112,18 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
             "Ada usó 1.030,00 en el periodo (mes) desde 1 ene 2026, y el equipo 4 permite 20,00",
         ),
         ("2026-01-31 to 2026-02-28T23:00:00Z", "31 ene 2026 a 28 feb 2026, 23:00:00 UTC"),
-        ("Nobody ever wrote this", "Nobody ever wrote this"),
+        ("money credit 12 of Ada: the first", "crédito en dinero 12 de Ada: the first"),
+        ("Shared credit of team 4", "Crédito compartido del equipo 4"),
+        ("event attendance 12", "asistencia a evento 12"),
+        ("time minute", "tiempo, minuto"),
+        ("renewal 3/tariff/9/2026-01-01", "renovación 3/tariff/9/2026-01-01"),
+        (
+            "An estimate, not a posting. Sources: ASC 606-10-55-46 to 49; IFRS 15 B44 to B47.",
+            "Una estimación, no un asiento contable. Fuentes: ASC 606-10-55-46 a 49; NIIF 15 B44 a B47.",
+        ),
+        ("Entry 7 by a@b.example: booking in the lobby", "Asiento 7 de a@b.example: booking in the lobby"),
+        ("Entry 7 by a@b.example: From here to there", "Asiento 7 de a@b.example: From here to there"),
+        ("Nobody ever wrote this: not at all", "Nobody ever wrote this: not at all"),
     ],
 )
 def test_text_with_values_is_recognised(english: str, spanish_text: str) -> None:

@@ -17,10 +17,12 @@ from babel.messages.pofile import read_po
 
 import creditdesk.console
 from creditdesk.console.labels import declared_texts
-from creditdesk.console.translations import LOCALE_FOLDER, SOURCE_LANGUAGE, languages
+from creditdesk.console.member.words import UNIT_WORDS
+from creditdesk.console.translations import LOCALE_FOLDER, SOURCE_LANGUAGE, VALUE, languages
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.entry import EntryType
+from creditdesk.ledger.journal.reasons import GENERATED_REASONS
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.rules.credit import CreditType, SourceKind
 from creditdesk.ledger.rules.funding import FundingKind
@@ -32,8 +34,14 @@ from tests.support.record_builder import NOW
 
 CODES: tuple[type[StrEnum], ...] = (CreditType, FundingKind, EntryType, Severity, SourceKind)
 """The codes that reports show in cells."""
-WORDS = {each.value.replace("_", " ") for each in SourceKind} | {each.name.lower() for each in CapPeriod}
-"""The words of codes within explanations."""
+WORDS = (
+    {each.value.replace("_", " ") for each in SourceKind}
+    | {f"{each.value.replace('_', ' ')} {VALUE}" for each in SourceKind}
+    | {f"{each.value} {VALUE}" for each in (CreditType.MONEY, CreditType.TIME, CreditType.PRINTING)}
+    | {each.name.lower() for each in CapPeriod}
+    | {f"{each}{end}" for each in UNIT_WORDS if "_" not in each for end in ("", "s")}
+)
+"""The words of codes within explanations, and in cells and footers of reports."""
 CONSOLE = Path(creditdesk.console.__file__).parent
 METHODS = [
     ("templates/**.html", "jinja2.ext.babel_extract"),
@@ -59,6 +67,7 @@ def used_texts() -> frozenset[MessageKey]:
         written
         | codes
         | WORDS
+        | set(GENERATED_REASONS)
         | api_messages()
         | declared_texts(PUBLIC_ENTITIES, chain.from_iterable(actions.values()))
     )

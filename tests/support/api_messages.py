@@ -34,6 +34,7 @@ _PLACES: Final[dict[str, tuple[tuple[int, str], ...]]] = {
     **dict.fromkeys(("invalid_field", "FieldError", "add_error", "parse_decimal"), ((1, "message"),)),
     **dict.fromkeys(("label", "worded"), ((0, "text"),)),
     "_answered": ((2, "message"),),
+    "JobDeclaration": ((1, "description"),),
     "ReportColumn": ((1, "title"), (3, "description")),
     "ReportSection": ((0, "title"),),
     "ReportResult": ((1, "title"), (2, "subtitle")),

@@ -15,6 +15,7 @@ from creditdesk.audit.findings import AuditFinding, FindingCode, FindingReporter
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.mapping import MAPPINGS
+from creditdesk.ledger.journal.reasons import BENEFIT_REASON, RENEWAL_REASON, ROLLOVER_REASON
 from creditdesk.ledger.operations.product_benefits import NO_CONTRACT_ID
 from creditdesk.schema.batches import find_batches
 from creditdesk.schema.entity import Record
@@ -23,7 +24,7 @@ from creditdesk.schema.repository import ReadSession
 
 GRANTS_PER_BATCH: Final = 500
 _COLUMNS: Final = ("Id", "Key", "ContractId", "Benefit", "PeriodStart", "CreditKind", "CreditId")
-_REASON_STARTS: Final = ("renewal ", "benefit ", "rolled over from credit #")
+_REASON_STARTS: Final = tuple(each.format("") for each in (RENEWAL_REASON, BENEFIT_REASON, ROLLOVER_REASON))
 _RENEWAL_KEY: Final = re.compile(r"(\d+)/((money|time)/\d+)/(\d{4}-\d\d-\d\d)(?:/rolled/(\d+))?")
 _PRODUCT_KEY: Final = re.compile(r"product/\d+/((money|time)/\d+)")
 _FIRST_ZONE, _LAST_ZONE = timedelta(hours=-14), timedelta(hours=12)
@@ -95,7 +96,7 @@ def _expected_values(key: str) -> dict[str, Any] | None:
     """The reason of the grant and the columns of the record, as the key says them; None for no key."""
     if product := _PRODUCT_KEY.fullmatch(key):
         return {
-            "Reason": f"benefit {key}",
+            "Reason": BENEFIT_REASON.format(key),
             "ContractId": NO_CONTRACT_ID,
             "Benefit": f"product/{product[1]}",
             "CreditKind": product[2],
@@ -105,7 +106,7 @@ def _expected_values(key: str) -> dict[str, Any] | None:
         return None
     rolled = renewal[5]
     return {
-        "Reason": f"rolled over from credit #{rolled}" if rolled else f"renewal {key}",
+        "Reason": ROLLOVER_REASON.format(rolled) if rolled else RENEWAL_REASON.format(key),
         "ContractId": int(renewal[1]),
         "Benefit": f"{renewal[2]}/rolled" if rolled else renewal[2],
         "CreditKind": renewal[3],

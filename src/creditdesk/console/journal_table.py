@@ -146,7 +146,7 @@ def _row(
         amount,
         bool(sign),
         formatter.amount(line["BalanceAfter"], kind, currency),
-        line["Reason"] or "",
+        page.recorded(line["Reason"]),
         bool(line["Override"]),
         f"/console/why/{line['Id']}" if line["Kind"] in _DECIDED else "",
         _undo_path(page, line),

@@ -25,6 +25,7 @@ from creditdesk.console.preferences import Preferences
 from creditdesk.console.security import PAGE_HEADERS
 from creditdesk.console.templating import environment
 from creditdesk.console.translations import translated_message, translations
+from creditdesk.reports.result import readable_cell
 from creditdesk.schema.entity import Entity, Verb
 from creditdesk.schema.service import Principal
 
@@ -65,7 +66,11 @@ class ConsolePage:
 
     def wording(self, text: str) -> str:
         """A text that the API wrote, in the user's language."""
-        return translated_message(text, self.language)
+        return translated_message(text, self.language, str(self.preferences.locale))
+
+    def recorded(self, reason: str | None) -> str:
+        """The reason of an entry; one that the ledger wrote by itself is in the user's language."""
+        return readable_cell("Reason", reason or "", self.wording)
 
     @cached_property
     def location(self) -> Location | None:

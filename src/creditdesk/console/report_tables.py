@@ -15,12 +15,12 @@ from creditdesk.console.formats import ABSENT
 from creditdesk.console.journal_table import CREDIT_ENTITIES, LINE_TITLES
 from creditdesk.console.line_facts import FUNDING_TEXTS
 from creditdesk.console.links import record_path
+from creditdesk.console.member.words import unit_words
 from creditdesk.console.page import ConsolePage
 from creditdesk.console.report_figures import cohort_query, figure_query
 from creditdesk.console.report_forms import KIND_TEXTS
-from creditdesk.console.translations import translated_message
 from creditdesk.entities.spaces.coworker import Coworker
-from creditdesk.reports.result import CODED_COLUMNS
+from creditdesk.reports.result import readable_cell
 
 _NUMBERS: Final = frozenset({"amount", "count", "percent"})
 _ALWAYS: Final = frozenset({"Opening", "Closing", "Variance", "Amount", "Balance", "Outstanding"})
@@ -135,11 +135,15 @@ class ReportReader:
         return found
 
     def _translated(self, text: str) -> str:
-        return translated_message(text, self.page.language)
+        return self.page.wording(text)
 
     def _unit_title(self, unit: tuple[str, str]) -> str:
         kind, name = unit
-        return f"{self.page.translate(KIND_TEXTS.get(kind, kind))}, {name}" if name else kind
+        return (
+            f"{self.page.translate(KIND_TEXTS.get(kind, kind))}, {self.page.translate(unit_words(name))}"
+            if name
+            else kind
+        )
 
     def _rows(self, columns: Sequence[Mapping[str, str]], rows: Sequence[Mapping[str, Any]]) -> list[list[ReportCell]]:
         return [[self._cell(column, row) for column in columns] for row in rows]
@@ -177,7 +181,7 @@ class ReportReader:
                 return Markup('<span title="{}">{}</span>').format(value, str(value).partition("@")[0])
             case _:
                 text = str(_CODES.get(name, {}).get(value, value))
-                return self._translated(text) if name in CODED_COLUMNS else self.page.translate(text)
+                return readable_cell(name, text, self._translated)
 
     def _figure_path(self, name: str, row: Mapping[str, Any], value: Any) -> str:
         if not Decimal(value):

@@ -6,6 +6,7 @@ Another language is one more file in `locale/`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
@@ -23,6 +24,10 @@ LOCALE_FOLDER: Final = Path(__file__).with_name("locale")
 SOURCE_LANGUAGE: Final = "en"
 VALUE: Final = "{}"
 """The place of a value in the key of a text that the API writes."""
+_DISTINCT: Final = 10
+"""Characters of its own from which a key with values is recognised by them alone."""
+_CODE: Final = re.compile(r"\S*[0-9]\S*|[A-Z]{3}")
+"""A value that nobody wrote as a sentence: a number, an identifier, or a currency."""
 
 
 @cache
@@ -53,32 +58,72 @@ def _catalogue(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def translated_message(text: str, language: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A key with values: a pattern for each of its forms, and whether its own words are enough to recognise a text."""
+
+    keys: tuple[str, ...]
+    text: str
+    patterns: tuple[re.Pattern[str], ...]
+    is_distinct: bool
+
+    def match(self, text: str) -> tuple[str, ...] | None:
+        """The values of a text of this key; None for another text."""
+        return next((found.groups() for each in self.patterns if (found := each.fullmatch(text))), None)
+
+    def translation(self, values: tuple[str, ...], language: str) -> str:
+        """The text in a language, in the form for the first whole number among the values."""
+        if len(self.keys) == 1:
+            return self.text
+        number = next((int(value) for value in values if value.isascii() and value.isdecimal()), 0)
+        return translations(language).ngettext(self.keys[0], self.keys[1], number)
+
+
+def translated_message(text: str, language: str, locale: str = "") -> str:
     """A text of the API in a language; one that no key stands for stays English.
 
     Keys of texts with values have `{}` for each of them, as they are written in the source; so the text itself is
-    recognised, and the API stays English for all its clients. Decimal numbers, days and instants among them are
-    written as in the language.
+    recognised, and the API stays English for all its clients. A key of few words stands only for texts whose values
+    are numbers, codes or known texts, so that what people write is not taken for it. Decimal numbers, days and
+    instants among the values are written as in the locale, which is that of the language when left out.
     """
     if language == SOURCE_LANGUAGE or not text:
         return text
-    if (value := local_value(text, language)) is not None:
+    if (value := local_value(text, locale or language)) is not None:
         return value
     found = translations(language).gettext(text)
     if found != text:
         return found
-    for pattern, template in _templates(language):
-        if match := pattern.fullmatch(text):
-            return template.format(*(translated_message(each, language) for each in match.groups()))
+    for template in _templates(language):
+        values = template.match(text)
+        if values is None:
+            continue
+        shown = [translated_message(each, language, locale) for each in values]
+        if template.is_distinct or all(map(_is_known, values, shown)):
+            return template.translation(values, language).format(*shown)
     return text
 
 
+def _is_known(value: str, shown: str) -> bool:
+    return shown != value or _CODE.fullmatch(value) is not None
+
+
 @cache
-def _templates(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """The keys with values as patterns, those with most words first: they say most about a text."""
-    keys = [(str(each.id), str(each.string)) for each in _catalogue(language) if VALUE in each.id]
-    keys.sort(key=lambda each: (-len(each[0].replace(VALUE, "")), each[0]))
-    return tuple((re.compile(re.escape(key).replace(re.escape(VALUE), "(.+)"), re.DOTALL), text) for key, text in keys)
+def _templates(language: str) -> tuple[_Template, ...]:
+    """The keys with values, those with most words first: they say most about a text."""
+    found = []
+    for each in _catalogue(language):
+        keys = (each.id,) if isinstance(each.id, str) else tuple(each.id)
+        if VALUE in keys[0]:
+            text = str(each.string)
+            words = min(len(key.replace(VALUE, "")) for key in keys)
+            found.append((-words, keys, _Template(keys, text, tuple(map(_pattern_of, keys)), words >= _DISTINCT)))
+    found.sort(key=lambda each: each[:2])
+    return tuple(template for _, _, template in found)
+
+
+def _pattern_of(key: str) -> re.Pattern[str]:
+    return re.compile(re.escape(key).replace(re.escape(VALUE), "(.+)"), re.DOTALL)
 
 
 def mark(text: str) -> str:

@@ -18,14 +18,14 @@ from creditdesk.ledger.rules.funding import FundingKind
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import Holding, holdings
-from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, to_decimal
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, label, to_decimal
 from creditdesk.reports.utilisation import percent
 
 MIN_EXPIRED_CREDITS: Final = 30
 """Fewer fully expired credits of a product are no basis for a rate."""
 
-TOO_FEW: Final = f"fewer than {MIN_EXPIRED_CREDITS} expired credits: no estimate"
-PROPORTIONAL: Final = "proportional"
+TOO_FEW: Final = label(f"fewer than {MIN_EXPIRED_CREDITS} expired credits: no estimate")
+PROPORTIONAL: Final = label("proportional")
 
 BREAKAGE_COLUMNS: Final = (
     ReportColumn("Product", "Product or plan"),
@@ -53,7 +53,7 @@ _CREDIT_COLUMNS: Final = (
     ReportColumn("Used", "Used", CellType.AMOUNT),
     ReportColumn("Expired", "Expired", CellType.AMOUNT),
 )
-_NOTE: Final = "An estimate, not a posting. Sources: ASC 606-10-55-46 to 49; IFRS 15 B44 to B47."
+_NOTE: Final = label("An estimate, not a posting. Sources: ASC 606-10-55-46 to 49; IFRS 15 B44 to B47.")
 
 _Product = tuple[str, CreditType, str]
 

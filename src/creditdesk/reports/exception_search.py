@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from creditdesk.ledger.journal.entry import EntryType, balance_change
+from creditdesk.ledger.journal.reasons import OPENING_REASON, VOID_REASON
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
@@ -14,8 +15,7 @@ from creditdesk.reports.ledger_view import CreditHistory, LedgerView
 from creditdesk.reports.open_uses import open_uses
 from creditdesk.reports.statement import credit_number, source_words
 
-_UNSTATED: Final = frozenset({"", "voided"})
-_OPENING_REASON: Final = "used before the journal began"
+_UNSTATED: Final = frozenset({"", VOID_REASON})
 
 
 def find_exceptions(view: LedgerView, facts: ExceptionFacts) -> list[LedgerException]:
@@ -70,7 +70,7 @@ def _uses_without_source(view: LedgerView, _facts: ExceptionFacts) -> Iterator[L
         if history.credit.credit_type is CreditType.PRINTING:
             # A posted use of printing credit has no field for the print job.
             continue
-        if not entry.source_kind and entry.reason != _OPENING_REASON and not entry.override:
+        if not entry.source_kind and entry.reason != OPENING_REASON and not entry.override:
             explanation = (
                 f"Entry {entry.id} by {entry.actor}: {entry.reason}"
                 if entry.reason

@@ -10,12 +10,13 @@ from typing import Final
 
 from creditdesk.reports.documents import cell_text
 from creditdesk.reports.local_texts import local_day, local_minute, local_number
-from creditdesk.reports.result import CODED_COLUMNS, Cell, CellType, ReportColumn, ReportResult, Wording
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, Wording, label, readable_cell
 
 NUMBER_TYPES: Final = frozenset({CellType.AMOUNT, CellType.COUNT, CellType.PERCENT})
 _ALWAYS: Final = frozenset({"Opening", "Closing", "Variance", "Amount", "Balance", "Outstanding"})
 _NOT_ON_PAPER: Final = frozenset({"EntryId", "At", "MemberId", "Actor", "Key", "Action", "Recomputed", "CustomerId"})
 _KIND_TITLES: Final = {"money": "Money", "time": "Time", "printing": "Printing"}
+_UNIT_TITLES: Final = {"money": label("Money in {}"), "time": label("Time in {}"), "printing": label("Printing in {}")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,10 @@ def _of_unit(
 
 def _title(unit: tuple[Cell, Cell], worded: Wording) -> str:
     kind, name = str(unit[0]), str(unit[1])
-    title = _KIND_TITLES.get(kind, kind)
     if not name:
-        return worded(title)
-    return worded(f"{title} in {name}" if kind == "money" else f"{title} in {name}s")
+        return worded(_KIND_TITLES.get(kind, kind))
+    title = _UNIT_TITLES[kind]
+    return worded(title.format(name if kind == "money" else f"{name}s"))
 
 
 def _table(
@@ -121,8 +122,7 @@ def _table(
 
 
 def _shown_text(column: ReportColumn, cell: Cell, worded: Wording) -> str:
-    text = paper_text(cell, worded("en"))
-    return worded(text) if column.name in CODED_COLUMNS else text
+    return readable_cell(column.name, paper_text(cell, worded("en")), worded)
 
 
 def _says_something(cell: Cell) -> bool:

@@ -18,40 +18,40 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(rf"{_DAY.pattern}T([0-9:.]+)Z")
 
 
-def local_number(number: Decimal, language: str) -> str:
+def local_number(number: Decimal, locale: str) -> str:
     """The exact number with grouped digits and a true minus: `1.234,50` in Spanish."""
     symbols: dict[str, str | int | None] = {
-        ",": get_group_symbol(language),
-        ".": get_decimal_symbol(language),
+        ",": get_group_symbol(locale),
+        ".": get_decimal_symbol(locale),
         "-": "−",
     }
     return f"{number:,f}".translate(str.maketrans(symbols))
 
 
-def local_day(day: date, language: str) -> str:
+def local_day(day: date, locale: str) -> str:
     """`1 ene 2026` in Spanish, `2026-01-01` in English."""
-    return f"{day:%Y-%m-%d}" if language == _ISO_LANGUAGE else format_skeleton("yMMMd", day, locale=language)
+    return f"{day:%Y-%m-%d}" if locale == _ISO_LANGUAGE else format_skeleton("yMMMd", day, locale=locale)
 
 
-def local_minute(instant: datetime, language: str) -> str:
+def local_minute(instant: datetime, locale: str) -> str:
     """`1 ene 2026, 12:30` in Spanish, `2026-01-01 12:30` in English; on the clock of the instant."""
-    separator = " " if language == _ISO_LANGUAGE else ", "
-    return f"{local_day(instant, language)}{separator}{instant:%H:%M}"
+    separator = " " if locale == _ISO_LANGUAGE else ", "
+    return f"{local_day(instant, locale)}{separator}{instant:%H:%M}"
 
 
-def local_value(text: str, language: str) -> str | None:
+def local_value(text: str, locale: str) -> str | None:
     """A decimal number, a day or an instant of UTC that the API wrote as text; None where it is another text.
 
     A whole number stays as it is, as it may be an identifier.
     """
     if _DECIMAL.fullmatch(text):
-        return local_number(Decimal(text), language)
+        return local_number(Decimal(text), locale)
     try:
         if _DAY.fullmatch(text):
-            return local_day(date.fromisoformat(text), language)
+            return local_day(date.fromisoformat(text), locale)
         if match := _INSTANT.fullmatch(text):
-            time = match[1].replace(".", get_decimal_symbol(language))
-            return f"{local_day(parse_datetime(text)[0], language)}, {time} UTC"
+            time = match[1].replace(".", get_decimal_symbol(locale))
+            return f"{local_day(parse_datetime(text)[0], locale)}, {time} UTC"
     except (ValueError, ParseError):
         return None
     return None

@@ -37,6 +37,7 @@ _CHARACTERS_TEMPLATE: Final = (
     b'#set document(title: "x")\n#set text(font: "Inter", lang: "en")\n#text(sys.inputs.characters)'
 )
 _QR_TEXT: Final = label("QR code of the proof: period, known as of, entries, digest, checkpoint")
+_NOT_SHOWN: Final = label(f"{REPLACEMENT} stands for a character that this file cannot show; CSV and XLSX have it.")
 _PORTRAIT: Final = frozenset({"statement"})
 
 
@@ -57,7 +58,7 @@ def report_pdf(result: ReportResult) -> bytes:
         if not missing:
             raise
     shown = replace_characters(data, missing)
-    shown["notes"].append(f"{REPLACEMENT} stands for a character that this file cannot show; CSV and XLSX have it.")
+    shown["notes"].append(result.wording(_NOT_SHOWN))
     return _compile(str(_TEMPLATE), data=json.dumps(shown, ensure_ascii=False))
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Final
 
+from creditdesk.ledger.journal.reasons import is_generated_reason
 from creditdesk.ledger.rules.amounts import DECIMALS, Amount, currency_digits
 
 Cell = str | int | Decimal | date | datetime | bool | None
@@ -17,8 +18,18 @@ Cell = str | int | Decimal | date | datetime | bool | None
 Wording = Callable[[str], str]
 """Returns a text in a language; one that it does not know as it is."""
 
-CODED_COLUMNS: Final = frozenset({"Kind", "Funding", "Verb", "What", "Severity", "Action", "Explanation"})
+CODED_COLUMNS: Final = frozenset(
+    {"Kind", "Unit", "Funding", "Verb", "What", "Source", "Period", "Method", "Severity", "Action", "Explanation"}
+)
 """The columns whose texts the program writes, not people."""
+REASON_COLUMNS: Final = frozenset({"Description", "Reason"})
+"""The columns with what people write, beside the reasons that the ledger writes by itself."""
+
+
+def readable_cell(column: str, text: str, wording: Wording) -> str:
+    """The text of a cell as people read it: what the program wrote in their language, what people wrote as it is."""
+    is_generated = column in REASON_COLUMNS and is_generated_reason(text)
+    return wording(text) if column in CODED_COLUMNS or is_generated else text
 
 
 def label(text: str) -> str:

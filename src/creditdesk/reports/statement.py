@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
+from creditdesk.ledger.journal.reasons import REST_EXPIRY_REASON
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.ledger.rules.pool_caps import period_start
 from creditdesk.reports.footer import report_footer
@@ -17,6 +18,7 @@ from creditdesk.reports.result import (
     ReportColumn,
     ReportResult,
     ReportSection,
+    label,
     to_decimal,
 )
 from creditdesk.reports.team_caps import NO_TEAM, TeamMembers
@@ -83,6 +85,11 @@ _CAP_COLUMNS: Final = (
     ReportColumn("Drawn", "Drawn and held", CellType.AMOUNT),
     ReportColumn("Left", "Left", CellType.AMOUNT, "Below zero where a posted use went over the cap."),
 )
+_OF_CREDIT: Final = {
+    CreditType.MONEY: label("money credit {} of {}"),
+    CreditType.TIME: label("time credit {} of {}"),
+    CreditType.PRINTING: label("printing credit {} of {}"),
+}
 
 
 def statement(view: LedgerView, team: TeamMembers = NO_TEAM) -> ReportResult:
@@ -125,7 +132,7 @@ def movement_row(view: LedgerView, movement: CreditMovement, balance: int | None
     return (
         instant.astimezone(zone).date(),
         FLOW_TITLES[movement.flow],
-        (entry.reason if entry else "the rest expired") or credit.description,
+        (entry.reason if entry else REST_EXPIRY_REASON) or credit.description,
         source_text(entry) if entry else "",
         entry.actor if entry else "",
         entry.member_id if entry else None,
@@ -233,10 +240,10 @@ def _subject(view: LedgerView) -> str:
     request = view.request
     if request.account is not None and view.histories:
         credit = view.histories[0].credit
-        return f"{credit.credit_type.value} credit {credit.id} of {credit.customer_name or 'nobody'}"
+        return _OF_CREDIT[credit.credit_type].format(credit.id, credit.customer_name or label("nobody"))
     if request.team is not None:
-        return f"Shared credit of team {request.team}"
+        return label(f"Shared credit of team {request.team}")
     if request.customer is not None:
         names = {history.credit.customer_name for history in view.histories} - {""}
-        return min(names) if names else f"Customer {request.customer}"
+        return min(names) if names else label(f"Customer {request.customer}")
     return ", ".join(each.name for each in view.report_locations())

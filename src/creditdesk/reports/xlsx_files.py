@@ -12,7 +12,7 @@ import xlsxwriter
 
 from creditdesk.ledger.rules.amounts import currency_digits
 from creditdesk.reports.documents import cell_text
-from creditdesk.reports.result import CODED_COLUMNS, Cell, CellType, ReportColumn, ReportFooter, ReportResult, Wording
+from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter, ReportResult, Wording, readable_cell
 from creditdesk.schema.errors import invalid_field
 
 MAX_SHEET_ROWS: Final = 1_000_000
@@ -149,7 +149,7 @@ class _SheetWriter:
                 sheet.write_datetime(*at, cell, cell_format)
             case _:
                 # Written as a string, so no text is read as a formula.
-                text = self._wording(cell_text(cell)) if column.name in CODED_COLUMNS else cell_text(cell)
+                text = readable_cell(column.name, cell_text(cell), self._wording)
                 sheet.write_string(*at, text, self._format(ReportColumn("", ""), "", bold=bold))
 
     def _format(self, column: ReportColumn, unit: str, *, bold: bool) -> Any:

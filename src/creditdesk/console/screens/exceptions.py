@@ -153,7 +153,7 @@ async def _accept_form(page: ConsolePage, key: str, error: str = "") -> Response
         "exception_accept.html",
         status,
         row=_row(page, row, await _customer_names(page, [row])),
-        what=row["What"],
+        what=page.wording(row["What"]),
         error=error,
     )
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from creditdesk.console.member.words import unit_words
 from creditdesk.console.page import ConsolePage, Screen
 
 OUTSTANDING_PATH: Final = "/console/outstanding"
@@ -22,7 +23,7 @@ def _figure(page: ConsolePage, row: dict[str, Any]) -> dict[str, str]:
     kind = "money" if row["Kind"] == "money" else "time"
     amount = page.format.amount
     return {
-        "unit": row["Unit"],
+        "unit": page.translate(unit_words(row["Unit"])),
         "outstanding": amount(row["Outstanding"], kind, row["Unit"]),
         "soon": amount(row["Days7"], kind, row["Unit"]),
     }

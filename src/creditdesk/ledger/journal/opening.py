@@ -37,6 +37,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     stored_use,
 )
+from creditdesk.ledger.journal.reasons import GRANT_REASON
 from creditdesk.ledger.journal.values import StoredCredit, StoredState, StoredUse
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.burn_down import RULES_VERSION
@@ -53,7 +54,7 @@ class GrantOrigin(Struct, frozen=True):
     cause: Cause = Cause.IMPORTED
     funding: Funding = UNKNOWN_FUNDING
     document: str | None = None
-    reason: str = "granted"
+    reason: str = GRANT_REASON
 
 
 IMPORTED: Final = GrantOrigin()

@@ -52,6 +52,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_credit,
     stored_state,
 )
+from creditdesk.ledger.journal.reasons import OPENING_REASON
 from creditdesk.ledger.journal.values import ReservedAmount, StoredCredit
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.assignment import SolutionCache
@@ -117,7 +118,7 @@ class JournalTransaction:
         pending = self._append(account, EntryType.GRANT, found.total, metadata)
         if found.remaining != found.total:
             # No history row: earlier uses have rows of their own.
-            earlier = replace(metadata, cause=Cause.OPENED, reason="used before the journal began", document=None)
+            earlier = replace(metadata, cause=Cause.OPENED, reason=OPENING_REASON, document=None)
             self._append(account, EntryType.USE, found.total - found.remaining, earlier)
         return pending
 

@@ -14,6 +14,7 @@ from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.states import HoldState, Operation
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
+from creditdesk.ledger.journal.reasons import BOOKING_CANCELLATION_REASON
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.bookings import (
     LockedBooking,
@@ -217,7 +218,7 @@ async def cancel_bookings(
     results = []
     for booking_id, booking in bookings.items():
         reversals = await revert_charge(
-            session, booking, context, ledger, Cause.CANCELLED, reason or "booking cancelled"
+            session, booking, context, ledger, Cause.CANCELLED, reason or BOOKING_CANCELLATION_REASON
         )
         try:
             await session.delete(Booking, [booking_id])

@@ -22,6 +22,7 @@ from creditdesk.ledger.journal.mapping import (
     stored_state,
     unknown_reference,
 )
+from creditdesk.ledger.journal.reasons import EXPIRY_REASON, GRANT_REASON, REISSUE_REASON, REVERSAL_REASON, VOID_REASON
 from creditdesk.ledger.journal.terms import grant_document
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.credits import load_credit_values
@@ -67,7 +68,7 @@ async def grant(
     ledger: LedgerContext,
     *,
     cause: Cause = Cause.ISSUED,
-    reason: str = "granted",
+    reason: str = GRANT_REASON,
 ) -> list[int]:
     """Adds credits with all of their total remaining and returns their ids (rule 6)."""
     now = ledger.clock()
@@ -170,7 +171,7 @@ def _write_reversal(
     metadata = EntryMetadata(
         context.principal.email,
         cause,
-        reason or f"reversal of #{use.id}",
+        reason or REVERSAL_REASON.format(use.id),
         used.source_kind,
         used.source_id,
         context.idempotency_key,
@@ -235,7 +236,7 @@ async def _reissue_if_expired(
         context,
         ledger,
         cause=Cause.REISSUED,
-        reason=f"returned after credit #{account[1]} expired",
+        reason=REISSUE_REASON.format(account[1]),
     )
     return granted_id
 
@@ -330,7 +331,7 @@ def append_void(journal: JournalTransaction, account: AccountKey, reason: str, c
     removed = max(0, credit.unreserved)
     if removed:
         metadata = EntryMetadata(
-            context.principal.email, Cause.VOIDED, reason or "voided", idempotency_key=context.idempotency_key
+            context.principal.email, Cause.VOIDED, reason or VOID_REASON, idempotency_key=context.idempotency_key
         )
         journal.append(account, EntryType.VOID, removed, metadata)
     return VoidResult(account, removed, credit.total - credit.remaining, credit.reserved)
@@ -355,7 +356,7 @@ async def write_expiry(
         is_due = has_expired(ends, journal.now) and before != ends and credit.unreserved > 0
         if not (is_due and credit.is_granted):
             continue
-        metadata = EntryMetadata(context.principal.email, Cause.EXPIRY_RUN, "expired unused", effective=ends)
+        metadata = EntryMetadata(context.principal.email, Cause.EXPIRY_RUN, EXPIRY_REASON, effective=ends)
         journal.append(account, EntryType.EXPIRY, credit.unreserved, metadata)
         journal.set_state(account, expiry_recorded=ends)
         expired.append(account)

@@ -15,6 +15,7 @@ from creditdesk.ledger.journal.accounts import EntryMetadata, PendingEntry
 from creditdesk.ledger.journal.causes import SOURCE_CAUSES, Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, account_key
+from creditdesk.ledger.journal.reasons import RELEASE_REASON
 from creditdesk.ledger.journal.terms import hold_document
 from creditdesk.ledger.journal.transaction import (
     JournalTransaction,
@@ -174,7 +175,7 @@ async def release_hold(
     holds = _still_held(group_holds)
     if not holds:
         return False
-    await _release(session, holds, context, ledger, reason or "released")
+    await _release(session, holds, context, ledger, reason or RELEASE_REASON)
     return True
 
 

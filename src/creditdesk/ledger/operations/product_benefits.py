@@ -14,6 +14,7 @@ from typing import Any, Final
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.mapping import AccountKey, unknown_reference
+from creditdesk.ledger.journal.reasons import BENEFIT_REASON
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.benefits import (
     PlanRow,
@@ -187,7 +188,7 @@ async def _grant_benefit(
         context,
         ledger,
         cause=Cause.PURCHASED,
-        reason=f"benefit {key}",
+        reason=BENEFIT_REASON.format(key),
     )
     return (benefit.mapping.account_type, credit_id)
 

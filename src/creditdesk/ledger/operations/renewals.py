@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from creditdesk.ledger.journal.causes import Cause
+from creditdesk.ledger.journal.reasons import RENEWAL_REASON
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.benefits import (
     PlanBenefit,
@@ -130,7 +131,7 @@ async def run_renewals(
             context,
             ledger,
             cause=Cause.RENEWED,
-            reason=f"renewal {due.key}",
+            reason=RENEWAL_REASON.format(due.key),
         )
         granted.append((due, credit_id))
         if rollover := rollovers.get(due.benefit.name):

@@ -14,6 +14,7 @@ from creditdesk.ledger.journal.accounts import EntryMetadata
 from creditdesk.ledger.journal.causes import Cause
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import AccountKey, CreditTypeMapping
+from creditdesk.ledger.journal.reasons import ROLLOVER_REASON
 from creditdesk.ledger.journal.transaction import JournalTransaction, LedgerContext
 from creditdesk.ledger.loaders.benefits import GrantRow, find_rollover_ids, load_grants
 from creditdesk.ledger.operations.benefit_grants import GrantKey, grant_benefit
@@ -145,7 +146,7 @@ async def _grant_rolled_over(
         context,
         ledger,
         cause=Cause.ROLLED_OVER,
-        reason=f"rolled over from credit #{credit.granted_from}",
+        reason=ROLLOVER_REASON.format(credit.granted_from),
     )
 
 

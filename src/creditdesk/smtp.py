@@ -25,7 +25,7 @@ class MailRejected(Exception):
 
 
 class Mailbox:
-    """An open connection to the server."""
+    """A connection to the server; one that broke is opened again for the next mail."""
 
     def __init__(self, client: aiosmtplib.SMTP) -> None:
         self._client = client
@@ -33,12 +33,16 @@ class Mailbox:
     async def send(self, message: EmailMessage) -> None:
         """Hands the mail to the server. Raises MailRejected or MailServerError."""
         try:
+            if not self._client.is_connected:
+                await self._client.connect()
             await self._client.send_message(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             _raise(error.recipients[0].code, error.recipients[0].message)
         except aiosmtplib.SMTPResponseException as error:
             _raise(error.code, error.message)
         except (aiosmtplib.SMTPException, OSError) as error:
+            # An answer that comes late must not be taken for that to the next mail.
+            self._client.close()
             raise MailServerError(str(error) or type(error).__name__) from error
 
 

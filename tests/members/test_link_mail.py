@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 
+import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp
 
@@ -15,12 +17,14 @@ from creditdesk.app import build_app
 from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.entities.security.link_request import LinkRequest
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.scheduler import link_mail
 from creditdesk.scheduler.link_mail import MailPlan, SentMail, send_link_mail
 from creditdesk.schema.repository import Store
 from creditdesk.settings import MailSettings, Settings
 from tests.console.conftest import browser
 from tests.members.conftest import activate
 from tests.support.api_client import AdjustableClock, ApiClient, parse_body
+from tests.support.failing_store import ConnectionLost, FailingStore
 from tests.support.mail_server import SITE, KeptMail, mail_plan, mail_server, mail_settings
 from tests.support.users import create_user_token, http_client
 
@@ -63,6 +67,7 @@ async def post(
     kept, settings = server
     kept.messages.clear()
     kept.replies.clear()
+    kept.closes = kept.forgets = False
     await activate(api, api.ledger.customer)
     plan = await mail_plan(store, settings, clock())
     yield Post(build_app(store, Settings(mail=settings), clock), kept, plan, store, clock)
@@ -214,6 +219,68 @@ async def test_rejected_mail_ends_alone(api: ApiClient, post: Post) -> None:
     post.clock.advance(minutes=2)
     assert await post.send() == SentMail(1, ())
     assert (len(post.to(first)), len(post.to(second))) == (0, 1)
+
+
+async def ask_for_three(api: ApiClient, post: Post) -> list[int]:
+    """Three customers who each asked for a link."""
+    customers = [api.ledger.customer, *[await api.ledger.add_customer(name) for name in ("Grace", "Mary")]]
+    async with http_client(post.app) as anyone:
+        for each in customers:
+            await activate(api, each)
+            await anyone.post(OWN, json={"Email": email_of(each)})
+    return customers
+
+
+async def test_a_server_that_closes_the_connection_keeps_one_mail_waiting_and_no_other(
+    api: ApiClient, post: Post
+) -> None:
+    customers = await ask_for_three(api, post)
+    post.kept.closes = True
+    # The second mail is the one during which the server closes; the third goes over a new connection.
+    first = await post.send()
+    assert (first.sent, len(first.problems)) == (2, 1)
+    post.clock.advance(minutes=2)
+    assert await post.send() == SentMail(1, ())
+    assert [len(post.to(each)) for each in customers] == [1, 1, 1]
+
+
+async def test_a_slow_server_leaves_the_rest_for_the_next_run(
+    api: ApiClient, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = await ask_for_three(api, post)
+    monkeypatch.setattr(link_mail, "MAIL_SECONDS", 0.0)
+    assert [await post.send() for _ in range(4)] == [SentMail(1, ())] * 3 + [SentMail(0, ())]
+    assert [len(post.to(each)) for each in customers] == [1, 1, 1]
+
+
+async def test_mail_is_sent_at_least_once_wherever_the_job_or_the_server_dies(
+    api: ApiClient, post: Post, store: Store
+) -> None:
+    failing, statement, sizes = FailingStore(store), 1, []
+    was_killed = True
+    while was_killed:
+        customer = await api.ledger.add_customer(f"Ada {statement}")
+        await activate(api, customer)
+        async with http_client(post.app) as anyone:
+            await anyone.post(OWN, json={"Email": email_of(customer)})
+        failing.fail_before(statement)
+        with suppress(ConnectionLost):
+            await send_link_mail(failing, post.plan, post.clock)
+        was_killed = failing.has_failed
+        failing.restore()
+        post.clock.advance(minutes=2)
+        await post.send()
+        sizes.append(len(post.to(customer)))
+        statement += 2
+    assert set(sizes) == {1, 2}, "twice where it died after the server had accepted the mail"
+    assert sizes[-1] == 1
+    post.kept.forgets = True
+    [customer, *_] = await ask_for_three(api, post)
+    assert (await post.send()).sent == 0
+    post.kept.forgets = False
+    post.clock.advance(minutes=2)
+    assert (await post.send()).sent == 3
+    assert len(post.to(customer)) == 2
 
 
 async def test_operator_sends_a_link_without_seeing_it(api: ApiClient, post: Post, admin_token: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,8 +14,10 @@ import pytest
 from creditdesk.audit.verify import verify_ledger
 from creditdesk.auth.encryption import NO_CIPHER
 from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.ledger.leader_lease import LeaderLease
+from creditdesk.scheduler import runner
 from creditdesk.scheduler.jobs import JobContext, scheduled_jobs
-from creditdesk.scheduler.lease import LEASE_TIME, release_lease
+from creditdesk.scheduler.lease import LEASE_TIME, leader_until, release_lease, take_lease
 from creditdesk.scheduler.runner import ScheduledJob, load_job_results, run_due_jobs
 from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.repository import Store
@@ -26,6 +29,9 @@ from tests.support.progress import CollectingReporter
 
 MORNING = datetime(2026, 3, 10, 5, tzinfo=UTC)
 MAX_STATEMENTS = 400
+WAIT_SECONDS = 60.0
+"""Far more than any step takes, on a busy machine too."""
+
 STEP = 7
 """Every so many-th statement is the last of a run."""
 
@@ -113,3 +119,41 @@ async def test_a_job_that_was_cut_short_runs_again_after_the_others(store: Store
     assert ran == ["dies", "works", "dies"]
     assert (await load_job_results(store))["dies"].succeeded is None
     await release_lease(store, "leader 10", later)
+
+
+async def test_a_long_job_keeps_its_lease_and_ends_when_another_process_leads(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "RENEW_SECONDS", 0.01)
+    now, started, ran = [MORNING + timedelta(days=60)], asyncio.Event(), []
+
+    async def works_for_hours() -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ran.append("long")
+        return "done"
+
+    async def works() -> str:
+        ran.append("next")
+        return "done"
+
+    daily = Schedule(timedelta(days=1))
+    jobs = [ScheduledJob("long", "takes hours", daily, works_for_hours), ScheduledJob("next", "is next", daily, works)]
+    async with asyncio.timeout(WAIT_SECONDS):
+        running = asyncio.create_task(run_due_jobs(store, jobs, "first", lambda: now[0]))
+        await started.wait()
+        for _ in range(2):
+            now[0] += LEASE_TIME - timedelta(minutes=1)
+            while await leader_until(store) != now[0] + LEASE_TIME:
+                await asyncio.sleep(0.01)
+        assert not await take_lease(store, "second", now[0])
+        # As after a pause of the whole first process that was longer than its lease.
+        async with store.write_session() as session:
+            [lease] = await session.find(LeaderLease)
+            await session.update(LeaderLease, [(lease["Id"], {"Holder": "second", "Until": now[0] + LEASE_TIME})])
+        assert await running is None
+    assert ran == ["long"]
+    assert (await load_job_results(store))["long"].succeeded is None
+    await release_lease(store, "second", now[0])

@@ -11,6 +11,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
+from weakref import WeakSet
 
 from aiosmtpd.smtp import SMTP
 
@@ -28,10 +29,24 @@ SENDER = "Credit <credit@example.com>"
 
 @dataclass
 class KeptMail:
-    """A handler of aiosmtpd. `replies` are those to recipients, in place of acceptance."""
+    """A handler of aiosmtpd. `replies` are those to recipients, in place of acceptance.
+
+    `closes` makes it close a connection when a second mail begins, `forgets` before it confirms a mail that it took.
+    """
 
     messages: list[EmailMessage] = field(default_factory=list)
     replies: dict[str, str] = field(default_factory=dict)
+    closes: bool = False
+    forgets: bool = False
+    served: WeakSet[Any] = field(default_factory=WeakSet)
+
+    async def handle_MAIL(  # noqa: N802 - the name that aiosmtpd calls
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
+        if self.closes and session in self.served:
+            server.transport.close()
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - the name that aiosmtpd calls
         self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
@@ -46,6 +61,9 @@ class KeptMail:
         assert isinstance(message, EmailMessage)
         assert envelope.rcpt_tos == [message["To"]]
         self.messages.append(message)
+        self.served.add(session)
+        if self.forgets:
+            server.transport.close()
         return "250 OK"
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, Final
 
 import platformdirs
@@ -73,7 +74,7 @@ def run_jobs(
             available = {job.name: job for job in await _jobs(store, url, settings_with_key(url))}
             if unknown := [name for name in names if name not in available]:
                 raise CliError(f"There is no job {unknown[0]}. The jobs are: {', '.join(available)}.")
-            holder = holder_name(os.getpid())
+            holder = new_holder()
             try:
                 while True:
                     failed = await _run_once(store, list(available.values()), holder, names)
@@ -101,14 +102,13 @@ def list_jobs(*, database: DatabaseOption = None) -> int:
     return 0
 
 
-def run_scheduler(url: str) -> None:
+def run_scheduler(url: str, holder: str) -> None:
     """Runs due jobs until the process gets SIGTERM; then another process may lead at once.
 
-    It leads in the name of the server, which has one such process at a time: the one that replaces a killed leader
-    goes on at once.
+    It leads in the name of its server, `holder`, which has one such process at a time: the one that replaces a killed
+    leader goes on at once.
     """
     count_for_server()
-    holder = holder_name(os.getppid())
 
     async def work() -> None:
         task = asyncio.current_task()
@@ -135,9 +135,9 @@ async def _wait(store: Store) -> None:
             return
 
 
-def holder_name(pid: int) -> str:
-    """Names a process of this machine among those that may lead."""
-    return f"{socket.gethostname()}:{pid}"
+def new_holder() -> str:
+    """A name for this process among those that may lead: containers may share host name and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
 
 
 async def _run_once(store: Store, available: list[ScheduledJob], holder: str, names: tuple[str, ...]) -> bool:

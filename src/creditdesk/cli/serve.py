@@ -30,7 +30,7 @@ from creditdesk.cli.encryption_keys import settings_with_key
 from creditdesk.cli.observability import logs_as_text, served_metrics
 from creditdesk.cli.output import echo
 from creditdesk.cli.ports import free_port
-from creditdesk.cli.schedule_commands import run_scheduler
+from creditdesk.cli.schedule_commands import new_holder, run_scheduler
 from creditdesk.cli.worker import WorkerApplication
 from creditdesk.console.templating import warm_up
 from creditdesk.settings import variable_of
@@ -93,7 +93,8 @@ def serve(
     )
     shown = f"[{host}]" if ":" in host else host
     server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
-    with served_metrics(url, settings.metrics), companion("jobs", run_scheduler, url) if jobs else nullcontext():
+    scheduler = companion("jobs", run_scheduler, url, new_holder()) if jobs else nullcontext()
+    with served_metrics(url, settings.metrics), scheduler:
         server.serve()
     return 0
 

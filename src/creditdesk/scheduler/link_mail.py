@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
+from time import monotonic
 from typing import Final
 
 from creditdesk.auth.link_requests import (
@@ -24,6 +25,8 @@ from creditdesk.schema.repository import Store
 from creditdesk.smtp import Mailbox, MailRejected, MailServer, MailServerError
 
 MAIL_JOB: Final = "mail"
+MAIL_SECONDS: Final = 60.0
+"""How long one run hands mails to a slow server, before the other jobs have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,18 @@ class SentMail:
 
 
 async def send_link_mail(store: Store, plan: MailPlan, clock: Callable[[], datetime]) -> SentMail:
-    """Sends what is due. Safe to repeat; a process that is killed may send one mail twice."""
+    """Sends what is due, for about MAIL_SECONDS; the rest stays due.
+
+    Safe to repeat. A mail is sent at least once: twice where the process, or the connection to the mail server, ends
+    between the server's acceptance and the commit.
+    """
     async with store.write_session() as session:
         await delete_ended_requests(session, clock())
     async with store.read_session() as reading:
         due = await find_due_requests(reading, clock())
     if not due:
         return SentMail(0, ())
-    sent, problems = 0, dict[str, None]()
+    sent, problems, until = 0, dict[str, None](), monotonic() + MAIL_SECONDS
     try:
         async with plan.server.connect() as mailbox:
             for request in due:
@@ -70,6 +77,8 @@ async def send_link_mail(store: Store, plan: MailPlan, clock: Callable[[], datet
                 except Exception as error:
                     # One mail that cannot be sent must not keep the others from their recipients.
                     problems[await _note_failure(store, request, error, clock())] = None
+                if monotonic() >= until:
+                    break
     except MailServerError as error:
         for request in due:
             problems[await _note_failure(store, request, error, clock())] = None

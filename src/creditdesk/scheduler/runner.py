@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from creditdesk.entities.ledger.job_state import JobState
 from creditdesk.scheduler.lease import take_lease
@@ -12,6 +15,9 @@ from creditdesk.scheduler.schedule import Schedule
 from creditdesk.schema.query import where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store, WriteSession
+
+RENEW_SECONDS: Final = 60.0
+"""How often the leader renews its lease while a job runs; LEASE_TIME has room for some renewals that fail."""
 
 
 class JobFailed(Exception):
@@ -54,7 +60,8 @@ async def run_due_jobs(
 ) -> list[JobResult] | None:
     """Runs what is due, or the jobs named by `only` at once; None where another process leads.
 
-    A job whose process was killed runs again, after the others: it may be what killed the process.
+    A job whose process was killed runs again, after the others: it may be what killed the process. One that is running
+    when another process has become the leader is cancelled, and left to that process.
     """
     results: list[JobResult] = []
     interrupted = {name for name, last in (await load_job_results(store)).items() if last.succeeded is None}
@@ -63,8 +70,44 @@ async def run_due_jobs(
             return None
         last = (await load_job_results(store)).get(job.name)
         if job.name in only if only else _is_due(job, last, clock()):
-            results.append(await _run(store, job, clock))
+            try:
+                async with _renewed_lease(store, holder, clock):
+                    results.append(await _run(store, job, clock))
+            except _LeaseLost:
+                return None
     return results
+
+
+class _LeaseLost(Exception):
+    """Another process has become the leader."""
+
+
+@asynccontextmanager
+async def _renewed_lease(store: Store, holder: str, clock: Callable[[], datetime]) -> AsyncIterator[None]:
+    """Renews the lease during the block, however long it takes. Cancels it and raises _LeaseLost where it is lost."""
+
+    async def renew(block: asyncio.Timeout) -> None:
+        is_leader = True
+        while is_leader:
+            await asyncio.sleep(RENEW_SECONDS)
+            # A database that is away ends the job by itself, if it is away for long.
+            with suppress(Exception):
+                is_leader = await take_lease(store, holder, clock())
+        block.reschedule(asyncio.get_running_loop().time())
+
+    block = asyncio.timeout(None)
+    try:
+        async with block:
+            renewal = asyncio.create_task(renew(block))
+            try:
+                yield
+            finally:
+                renewal.cancel()
+                await asyncio.wait([renewal])
+    except TimeoutError:
+        if block.expired():
+            raise _LeaseLost from None
+        raise
 
 
 def _is_due(job: ScheduledJob, last: JobResult | None, now: datetime) -> bool:

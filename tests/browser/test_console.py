@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import ConsoleSite
 from tests.support.browser import Visitor, visitor
@@ -155,6 +156,25 @@ async def test_adjustment_with_a_live_preview_writes_once(desk: Visitor, site: C
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("status")).to_be_visible()
     assert await remaining(site, credit) == 20
+
+
+async def test_entry_before_the_scripts_arrive_has_its_preview(desk: Visitor, site: ConsoleSite) -> None:
+    credit = await create_credit(site, 20)
+    page = await desk.sign_in(site.email, site.password)
+    entered = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await entered.wait()
+        await route.fallback()
+
+    await page.route("**/*.js", late)
+    path = f"/console/records/billing/coworkerbookingcredits/{credit}/commands/ADJUST_CREDIT"
+    await page.goto(site.address + path, wait_until="commit")
+    await page.get_by_label("Amount").fill("12.5")
+    await page.get_by_role("searchbox").fill("Test gift")
+    entered.set()
+    await expect(page.locator("#effects .after").first).to_have_text("32.50")
+    await expect(page.locator("#palette")).to_contain_text("Test gift")
 
 
 async def test_form_that_comes_back_is_not_written_again(desk: Visitor, site: ConsoleSite) -> None:

@@ -51,11 +51,20 @@ document.addEventListener("click", (event) => {
   }
 });
 
-/* What was typed before the scripts were there has its preview too. */
-window.addEventListener("load", () => {
-  for (const preview of document.querySelectorAll("[hx-trigger^='input from']")) {
-    const fields = preview.closest("form")?.querySelectorAll("input:not([type=hidden]), textarea") ?? [];
-    [...fields].find((field) => field.value !== field.defaultValue)?.dispatchEvent(new Event("input", { bubbles: true }));
+function isChanged(field) {
+  if (field instanceof HTMLSelectElement) {
+    const first = [...field.options].findIndex((option) => option.defaultSelected);
+    return field.selectedIndex !== Math.max(first, 0);
+  }
+  return field.value !== field.defaultValue || field.checked !== field.defaultChecked;
+}
+
+/* What was entered before the scripts were there has its preview too. htmx begins to listen in a timer, which can run
+   after the page has loaded; a timer set after it runs after it. */
+setTimeout(() => {
+  const fields = document.querySelectorAll("input:not([type=hidden]), select, textarea");
+  for (const field of [...fields].filter(isChanged)) {
+    for (const name of ["input", "change"]) field.dispatchEvent(new Event(name, { bubbles: true }));
   }
 });
 

@@ -94,3 +94,15 @@ async def test_values_before_an_instant_follow_the_keys(store: Store) -> None:
     async with store.read_session() as session:
         assert await session.values_before(newest_grant(ours, "CreditId"), keys) == [7, 0, 5, 0, 6, 7]
         assert await session.values_before(newest_grant(ours, "CreditId"), []) == []
+
+
+async def test_find_grouped_collects_the_values_of_each_group(store: Store) -> None:
+    later = NOW + timedelta(hours=1)
+    ours = await add_grants(
+        store, {"ContractId": 41}, {"ContractId": 42}, {"ContractId": 43, "PeriodStart": later}, {"Benefit": "time/1"}
+    )
+    async with store.read_session() as session:
+        filters = (ours, *where(BenefitGrant, Benefit="money/1"))
+        found = await session.find_grouped(BenefitGrant, "PeriodStart", "ContractId", filters)
+        assert {start: sorted(ids) for start, ids in found.items()} == {NOW: [41, 42], later: [43]}
+        assert await session.find_grouped(BenefitGrant, "PeriodStart", "ContractId", where(BenefitGrant, Id=0)) == {}

@@ -66,5 +66,10 @@ class CrossChecks(Protocol):
     async def find_listed(self, entity: type[Entity], index: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """The distinct values, as filters compare them, of columns of a partial index."""
 
+    async def find_grouped(
+        self, entity: type[Entity], by: str, member: str, filters: Sequence[Filter]
+    ) -> dict[Any, Sequence[int]]:
+        """The values of a column of whole numbers of the records that match, by the values of another column."""
+
     async def values_before(self, newest: Newest, keys: Sequence[tuple[int, datetime]]) -> list[int]:
         """The newest value for each id of those recorded before an instant, in the order of the keys."""

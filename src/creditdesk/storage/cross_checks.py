@@ -70,6 +70,22 @@ class CrossCheckReads(ABC):
         text = f"SELECT DISTINCT {', '.join(chosen)} FROM {table_name(entity)} AS t WHERE {condition}"
         return [tuple(row) for row in await self.fetch(text, ())]
 
+    async def find_grouped(
+        self, entity: type[Entity], by: str, member: str, filters: Sequence[Filter]
+    ) -> dict[Any, Sequence[int]]:
+        group, value = (entity.meta().columns[name] for name in (by, member))
+        key = f"t.{column_name(group)}"
+        collect = "group_concat" if self.dialect.name == "sqlite" else "array_agg"
+        members = f"{collect}(t.{column_name(value)})"
+        statement = Fragment(f"SELECT {key}, {members} FROM {table_name(entity)} AS t")
+        statement += self.statements.where(entity, filters, Joins(entity)) + Fragment(f" GROUP BY {key}")
+        bound = statement.numbered(self.dialect).bind(filters)
+        decode = self.dialect.decoder(group.field)
+        return {
+            decode(key) if decode else key: self.dialect.decode_collection(found)
+            for key, found in await self.fetch(bound.text, bound.values)
+        }
+
     async def values_before(self, newest: Newest, keys: Sequence[tuple[int, datetime]]) -> list[int]:
         before = f" AND n.{column_name(newest.entity.meta().columns[newest.order[0]])} < k.instant"
         count = len(newest.filters)

@@ -24,8 +24,8 @@ from creditdesk.ledger.rules.renewal import ExpirationType, RolloverLimit, Servi
 from creditdesk.ledger.rules.units import ChargePeriod
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import StateConflict, UnknownStoredValue
-from creditdesk.schema.query import where
-from creditdesk.schema.repository import Finder
+from creditdesk.schema.query import Comparison, Filter, where
+from creditdesk.schema.repository import Finder, ReadSession
 
 _MONEY_VALUES: Final = (
     "CaneBeUsedForBookings", "CaneBeUsedForEvents", "IsUniversalCredit", "AppliesToCharges",
@@ -34,6 +34,9 @@ _MONEY_VALUES: Final = (
 )  # fmt: skip
 """What a money credit takes over from its benefit."""
 
+
+MIN_CONTRACTS: Final = 200
+"""Contracts of a benefit from which on only the newest grants are looked at to tell which lack one."""
 
 _C = TypeVar("_C", bound=IntEnum)
 
@@ -199,6 +202,31 @@ async def load_granted_keys(finder: Finder, keys: Iterable[str]) -> set[str]:
 async def load_grants(finder: Finder, contract_ids: Collection[int], benefits: Collection[str]) -> list[GrantRow]:
     """What contracts were granted of these benefits, by Id."""
     return await find_rows(finder, GrantRow, ContractId=tuple(contract_ids), Benefit=tuple(benefits))
+
+
+async def find_lacking_grants(
+    session: ReadSession, periods: Mapping[str, Mapping[datetime, Collection[int]]]
+) -> set[int]:
+    """The contracts that lack a grant of a benefit for a period that starts at an instant or later.
+
+    `periods` are contracts by the benefit's name and the instant. Where a benefit has fewer than `MIN_CONTRACTS`,
+    all are among the result: reading their grants costs no more than this question.
+    """
+    starts = BenefitGrant.meta().columns["PeriodStart"]
+    found: set[int] = set()
+    for benefit, contracts in periods.items():
+        if sum(map(len, contracts.values())) < MIN_CONTRACTS:
+            found.update(*contracts.values())
+            continue
+        recent = (*where(BenefitGrant, Benefit=benefit), Filter(starts, Comparison.AT_LEAST, min(contracts)))
+        granted = await session.find_grouped(BenefitGrant, "PeriodStart", "ContractId", recent)
+        earlier = sorted(granted)
+        since: set[int] = set()
+        for instant in sorted(contracts, reverse=True):
+            while earlier and earlier[-1] >= instant:
+                since.update(granted[earlier.pop()])
+            found.update(set(contracts[instant]) - since)
+    return found
 
 
 async def load_granted_periods(finder: Finder, contract_ids: Collection[int]) -> list[tuple[int, str, datetime]]:

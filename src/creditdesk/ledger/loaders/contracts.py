@@ -37,13 +37,17 @@ class ContractRow(UniqueRow, frozen=True, gc=False):
     in_paused_period_until: datetime | None
 
     @property
+    def starts(self) -> datetime:
+        """When the contract begins; without a start date when it was made (rule 27)."""
+        return self.start_date or self.created_on
+
+    @property
     def term(self) -> ContractTerm:
-        """When the contract is active; without a start date it begins when it was made (rule 27)."""
-        starts = self.start_date or self.created_on
+        """When the contract is active."""
         ends = self.cancellation_date
         if ends is None and (self.cancelled or not self.active):
-            ends = starts
-        return ContractTerm(starts, ends, self._pause)
+            ends = self.starts
+        return ContractTerm(self.starts, ends, self._pause)
 
     @property
     def _pause(self) -> Pause | None:
@@ -96,7 +100,7 @@ async def load_begun_contracts(
     """
     named = {} if contract_ids is None else {"Id": tuple(contract_ids)}
     found = await find_filtered(finder, ContractRow, contract_filters(Active=True, **named))
-    return [contract for contract in found if contract.term.starts <= now]
+    return [contract for contract in found if contract.starts <= now]
 
 
 async def load_main_contracts(finder: Finder, customer_id: int, now: datetime) -> list[ContractRow]:

@@ -5,6 +5,7 @@ What is left of the grant before expires by its own date, unless it rolls over.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +16,7 @@ from creditdesk.ledger.journal.reasons import RENEWAL_REASON
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.loaders.benefits import (
     PlanBenefit,
+    find_lacking_grants,
     load_granted_periods,
     load_plan_benefits,
     load_rollovers,
@@ -35,7 +37,7 @@ from creditdesk.ledger.operations.rollover import RenewedGrant, lock_granted_cre
 from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.funding import Funding, FundingKind
-from creditdesk.ledger.rules.renewal import RenewalPeriod, periods_due, renewal_key
+from creditdesk.ledger.rules.renewal import RenewalPeriod, periods_due, renewal_key, renewal_period
 from creditdesk.schema.errors import invalid_field
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
@@ -90,6 +92,9 @@ async def find_due_renewals(
         return []
     clocks = await load_location_clocks(session, {c.issued_by_id for c in contracts})
     benefits = await load_plan_benefits(session, {c.tariff_id for c in contracts})
+    if contract_ids is None:
+        lacking = await find_lacking_grants(session, _current_periods(contracts, benefits, clocks, now))
+        contracts = [contract for contract in contracts if contract.id in lacking]
     last_granted = await _load_last_granted(session, [c.id for c in contracts])
     due: list[DueRenewal] = []
     for contract in contracts:
@@ -165,6 +170,34 @@ def _due_of_contract(
         for period in periods:
             if pause is None or not pause.covers_day(period.starts, zone):
                 yield DueRenewal(contract, benefit, period, clock)
+
+
+def _current_periods(
+    contracts: Sequence[ContractRow],
+    benefits: Mapping[int, Sequence[PlanBenefit]],
+    clocks: Mapping[int, LocationClock],
+    now: datetime,
+) -> dict[str, dict[datetime, list[int]]]:
+    """The contracts by each benefit's name and when its period of today starts.
+
+    A contract that was granted these is due nothing: the next periods begin later.
+    """
+    found: dict[str, dict[datetime, list[int]]] = defaultdict(lambda: defaultdict(list))
+    same_periods: dict[tuple[int, int, datetime, int | None], list[list[int]]] = {}
+    for contract in contracts:
+        terms = (contract.tariff_id, contract.issued_by_id, contract.starts, contract.billing_day)
+        members = same_periods.get(terms)
+        if members is None:
+            zone = clocks.get(contract.issued_by_id, DEFAULT_CLOCK).zone
+            started = local_date(contract.starts, zone)
+            today = max(local_date(now, zone), started)
+            members = same_periods[terms] = []
+            for benefit in benefits.get(contract.tariff_id, ()):
+                period = renewal_period(benefit.renewal, today, started, contract.billing_day or None)
+                members.append(found[benefit.name][period.valid_from(zone)])
+        for each in members:
+            each.append(contract.id)
+    return found
 
 
 async def _load_last_granted(session: ReadSession, contract_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:

@@ -79,7 +79,7 @@ async def test_adjustment_shows_before_and_after_and_writes_once(console: httpx.
         assert answer.headers["location"] == f"/console/credits/money/{credit}"
     assert await api.remaining(credit) == Decimal("25.5")
     page = (await console.get(f"/console/credits/money/{credit}")).text
-    assert "1 credits were adjusted" in page
+    assert "1 credit was adjusted" in page
     assert amounts(page) == ["+5.50", "+20.00"]
     assert "Goodwill" in page
 

@@ -37,6 +37,11 @@ async def test_lists_and_records_call_fields_and_choices_by_spanish_names(
     listed = (await spanish.get(f"{CREDITS}?columns=TotalCredit,RemainingCredit,CoworkerFullName")).text
     for text in ("Créditos en dinero", "Crédito total", "Crédito restante", "Cliente: nombre completo"):
         assert text in listed
+    entries = "/console/records/ledger/entries"
+    lines = (await spanish.get(f"{entries}?JournalLine_Kind=grant")).text
+    assert lines.count("Concedido") > 1
+    assert "<td>grant</td>" not in lines
+    assert ">Devuelto</option>" in (await spanish.get(f"{entries}/filter-value?field=Kind")).text
     record = (await spanish.get(f"{CREDITS}/{credit}")).text
     assert "Sirve para reservas" in record
     assert "Can be used" not in record
@@ -57,7 +62,7 @@ async def test_errors_and_notices_of_the_api_are_spanish(spanish: httpx.AsyncCli
     adjust = f"{CREDITS}/{credit}/commands/ADJUST_CREDIT"
     fields = fields_of((await spanish.get(adjust)).text)
     done = await spanish.post(adjust, data={**fields, "Amount": "5", "Reason": "Proyector"})
-    assert "Se ajustaron 1 créditos." in (await spanish.get(done.headers["location"])).text
+    assert "Se ajustó 1 crédito." in (await spanish.get(done.headers["location"])).text
 
 
 async def test_statements_say_in_spanish_what_the_ledger_wrote_and_keep_what_people_wrote(
@@ -105,6 +110,9 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
         ("must be at most 100 characters", "debe tener como máximo 100 caracteres"),
         ("The role Coworker-List is needed", "Hace falta el rol Coworker-List"),
         ("3 of 4 rows were changed.", "Se cambiaron 3 de 4 filas."),
+        ("1 credit was adjusted.", "Se ajustó 1 crédito."),
+        ("12 credits were adjusted.", "Se ajustaron 12 créditos."),
+        ("2026-10 cannot be closed: 1 problem. x", "2026-10 no se puede cerrar: 1 problema. x"),
         ("Entry 7 by a@b.example on event attendance 12", "Asiento 7 de a@b.example sobre asistencia a evento 12"),
         ("Entry 7 by a@b.example on nothing named", "Asiento 7 de a@b.example sin indicar qué paga"),
         (
@@ -133,7 +141,8 @@ def test_text_with_values_is_recognised(english: str, spanish_text: str) -> None
 
 def test_each_text_of_the_api_is_recognised_with_values() -> None:
     """No key stands in for another one that has other words."""
-    for key in api_messages():
+    keys = [each for message in api_messages() for each in ((message,) if isinstance(message, str) else message)]
+    for key in keys:
         text = key.replace(VALUE, "7")
         expected = translated_message(key, "es").replace(VALUE, "7") if VALUE not in key else None
         assert translated_message(text, "es") != text or translated_message(key, "es") == key, key

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from itertools import chain
@@ -16,10 +17,15 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.pofile import read_po
 
 import creditdesk.console
+from creditdesk.auth.audit_trail import AuditAction
+from creditdesk.console.code_texts import ACT_TEXTS, HOLD_TEXTS, OPERATION_TEXTS
+from creditdesk.console.journal_table import LINE_TITLES
 from creditdesk.console.labels import declared_texts
 from creditdesk.console.member.words import UNIT_WORDS
+from creditdesk.console.sources import SOURCE_TITLES
 from creditdesk.console.translations import LOCALE_FOLDER, SOURCE_LANGUAGE, VALUE, languages
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.states import HoldState, Operation
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.reasons import GENERATED_REASONS
@@ -92,6 +98,20 @@ def test_catalogue_has_exactly_the_texts_that_are_used(code: str) -> None:
         message.id if isinstance(message.id, str) else tuple(message.id) for message in catalogue(code) if message.id
     }
     assert (sorted(map(str, used_texts() - kept)), sorted(map(str, kept - used_texts()))) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("texts", "codes"),
+    [
+        (ACT_TEXTS, AuditAction),
+        (HOLD_TEXTS, HoldState),
+        (OPERATION_TEXTS, Operation),
+        (LINE_TITLES, EntryType),
+        (SOURCE_TITLES, SourceKind),
+    ],
+)
+def test_every_code_in_a_column_of_records_has_its_text(texts: Mapping[str, str], codes: Iterable[str]) -> None:
+    assert set(codes) - set(texts) == set()
 
 
 @pytest.mark.parametrize("code", CATALOGUES)

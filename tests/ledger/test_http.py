@@ -266,7 +266,7 @@ async def test_rule_33_an_overdraft_is_set_by_action_and_is_not_a_public_field(
     done = await limit(20, credit)
     assert (done["WasSuccessful"], done["Message"]) == (
         True,
-        "1 credits may go 20 uses below zero.",
+        "1 credit may go 20 uses below zero.",
     )
     (refused,) = (await limit(20, credit, time))["Errors"]
     assert refused["Message"] == f"credit #{time} is not printing credit"

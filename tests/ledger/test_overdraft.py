@@ -338,13 +338,13 @@ async def test_the_action_is_offered_on_time_and_printing_credit_only(
 
     async with ledger.store.write_session() as session:
         done = await action.run(session, [printer.credit], limit(3), ledger.request_context())
-    assert done.message == "1 credits may go 3 uses below zero."
+    assert done.message == "1 credit may go 3 uses below zero."
     assert await printer.print(13) == 13
     await ledger.add_time_credit(1, ExtraServiceId=printer.rate)
     async with ledger.store.write_session() as session:
         await adjust(session, printer.account, 3, "paid", ledger.request_context(), ledger.context)
         done = await action.run(session, [printer.credit], limit(0), ledger.request_context())
-    assert done.message == "1 credits have no overdraft."
+    assert done.message == "1 credit has no overdraft."
 
 
 async def test_the_independent_checker_accepts_a_credit_that_crosses_zero(printer: Printer, tmp_path: Path) -> None:

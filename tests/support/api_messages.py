@@ -46,18 +46,21 @@ _PLACES: Final[dict[str, tuple[tuple[int, str], ...]]] = {
 
 
 @cache
-def api_messages() -> frozenset[str]:
-    """Each text once, with `{}` for its values."""
+def api_messages() -> frozenset[str | tuple[str, str]]:
+    """Each text once, with `{}` for its values; the singular and the plural of a counted one together."""
     files = [_ROOT / name for name in _FILES]
     files += [file for package in _PACKAGES for file in (_ROOT / package).rglob("*.py")]
     return frozenset(text for file in files for text in _texts_of(file))
 
 
-def _texts_of(file: Path) -> Iterator[str]:
+def _texts_of(file: Path) -> Iterator[str | tuple[str, str]]:
     """The texts of a module. What the audit finds is written by commands alone; pages name the kinds of findings."""
     is_audit = file.parent.name == "audit"
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Call):
+            if _name_of(node.func) == "counted_text":
+                one, many = (ast.literal_eval(each) for each in node.args[1:3])
+                yield one, many
             for place, keyword in _PLACES.get(_name_of(node.func), ()):
                 named = [each.value for each in node.keywords if each.arg == keyword]
                 for argument in (*node.args[place : place + 1], *named):

@@ -8,10 +8,12 @@ from typing import Any, Final
 import msgspec
 from markupsafe import Markup
 
+from creditdesk.console.code_texts import code_texts
 from creditdesk.console.formats import ABSENT, Formatter
 from creditdesk.console.labels import choice_title
 from creditdesk.console.links import record_path
 from creditdesk.console.markup import link_element
+from creditdesk.console.translations import translations
 from creditdesk.schema.entity import Column, entity_by_name
 from creditdesk.schema.fields import (
     Boolean,
@@ -116,6 +118,8 @@ def cell(
         return ABSENT
     if column.name == "Id":
         return link_element(record_path(column.entity, value), f"#{value}")
+    if texts := code_texts(column):
+        return translations(formatter.locale.language).gettext(texts.get(value) or str(value))
     if column.is_own and column.name == column.entity.label and "Id" in record:
         return link_element(record_path(column.entity, record["Id"]), value)
     if names and value in names:

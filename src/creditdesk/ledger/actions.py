@@ -45,6 +45,7 @@ from creditdesk.ledger.rules.amounts import Amount, format_money
 from creditdesk.ledger.rules.funding import Funding, FundingKind
 from creditdesk.ledger.rules.renewal import RolloverLimit
 from creditdesk.schema.actions import Action, ActionResult
+from creditdesk.schema.counted_texts import counted_text
 from creditdesk.schema.fields import Boolean, Field, Integer, Money
 from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import WriteSession
@@ -106,7 +107,9 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
             }
             for each in cancelled
         ]
-        return ActionResult(f"{len(cancelled)} bookings were cancelled.", value)
+        return ActionResult(
+            counted_text(len(cancelled), "{} booking was cancelled.", "{} bookings were cancelled."), value
+        )
 
     async def recalculate(
         session: WriteSession,
@@ -116,8 +119,11 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
     ) -> ActionResult:
         only_show = bool(params[_PREVIEW])
         found = [await recalculate_booking(session, each, context, ledger, dry_run=only_show) for each in ids]
-        verb = "would be" if only_show else "were"
-        message = f"{len(found)} bookings {verb} recalculated."
+        message = (
+            counted_text(len(found), "{} booking would be recalculated.", "{} bookings would be recalculated.")
+            if only_show
+            else counted_text(len(found), "{} booking was recalculated.", "{} bookings were recalculated.")
+        )
         return ActionResult(message, [_recalculation_document(each) for each in found])
 
     return (
@@ -187,7 +193,7 @@ def _adjust_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
                     mapping.total_field: document_amount(mapping, after.total),
                 }
             )
-        return ActionResult(f"{len(value)} credits were adjusted.", value)
+        return ActionResult(counted_text(len(value), "{} credit was adjusted.", "{} credits were adjusted."), value)
 
     params = (amount, _REQUIRED_REASON)
     return Action(
@@ -218,7 +224,7 @@ def _void_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Action:
             }
             for each in done
         ]
-        return ActionResult(f"{len(done)} credits were voided.", value)
+        return ActionResult(counted_text(len(done), "{} credit was voided.", "{} credits were voided."), value)
 
     return Action("VOID_CREDIT", "Void unused credit", void_credits, (_REASON,), order=2, role=CORRECT_ROLE)
 
@@ -232,7 +238,11 @@ def _priority_action(ledger: LedgerContext, mapping: CreditTypeMapping) -> Actio
     ) -> ActionResult:
         accounts = [(mapping.account_type, credit_id) for credit_id in ids]
         await set_priority(session, accounts, params[_PRIORITY], context, ledger)
-        return ActionResult(f"{len(ids)} credits have priority {params[_PRIORITY]}.")
+        return ActionResult(
+            counted_text(
+                len(ids), "{} credit has priority {}.", "{} credits have priority {}.", len(ids), params[_PRIORITY]
+            )
+        )
 
     return Action("SET_PRIORITY", "Set the priority", prioritise_credits, (_PRIORITY,), order=3)
 
@@ -269,7 +279,15 @@ def _overdraft_action(ledger: LedgerContext) -> Action:
         limit = params[_LIMIT]
         await set_overdraft(session, ids, limit, context, ledger)
         return ActionResult(
-            f"{len(ids)} credits may go {limit} uses below zero." if limit else f"{len(ids)} credits have no overdraft."
+            counted_text(
+                len(ids),
+                "{} credit may go {} uses below zero.",
+                "{} credits may go {} uses below zero.",
+                len(ids),
+                limit,
+            )
+            if limit
+            else counted_text(len(ids), "{} credit has no overdraft.", "{} credits have no overdraft.")
         )
 
     return Action(
@@ -296,7 +314,9 @@ def _rollover_action(mapping: CreditTypeMapping) -> Action:
             await set_rollover(session, mapping, benefit_id, allowed, context)
         rolls_over = bool(allowed.cap and allowed.periods)
         return ActionResult(
-            f"{len(ids)} benefits now roll over." if rolls_over else f"{len(ids)} benefits do not roll over."
+            counted_text(len(ids), "{} benefit now rolls over.", "{} benefits now roll over.")
+            if rolls_over
+            else counted_text(len(ids), "{} benefit does not roll over.", "{} benefits do not roll over.")
         )
 
     return Action("SET_ROLL_OVER", "Let unused credit roll over", run, (cap, _PERIODS), order=1)

@@ -7,6 +7,7 @@ from typing import Final
 
 from creditdesk.ledger.operations.contracts import cancel_contracts, pause_contracts, resume_contracts
 from creditdesk.schema.actions import Action, ActionResult
+from creditdesk.schema.counted_texts import counted_text
 from creditdesk.schema.fields import DateTime
 from creditdesk.schema.params import Param, Params
 from creditdesk.schema.repository import WriteSession
@@ -19,17 +20,17 @@ _UNTIL: Final = Param("Until", DateTime(), required=True)
 
 async def _cancel(session: WriteSession, ids: Sequence[int], params: Params, context: RequestContext) -> ActionResult:
     await cancel_contracts(session, ids, params[_CANCELLATION_DATE], context)
-    return ActionResult(f"{len(ids)} contracts were cancelled.")
+    return ActionResult(counted_text(len(ids), "{} contract was cancelled.", "{} contracts were cancelled."))
 
 
 async def _pause(session: WriteSession, ids: Sequence[int], params: Params, context: RequestContext) -> ActionResult:
     await pause_contracts(session, ids, params[_FROM], params[_UNTIL], context)
-    return ActionResult(f"{len(ids)} contracts are paused.")
+    return ActionResult(counted_text(len(ids), "{} contract is paused.", "{} contracts are paused."))
 
 
 async def _resume(session: WriteSession, ids: Sequence[int], _params: Params, context: RequestContext) -> ActionResult:
     await resume_contracts(session, ids, context)
-    return ActionResult(f"{len(ids)} contracts are resumed.")
+    return ActionResult(counted_text(len(ids), "{} contract is resumed.", "{} contracts are resumed."))
 
 
 CONTRACT_ACTIONS: Final = (

@@ -37,6 +37,7 @@ from creditdesk.reports.exception_search import find_exceptions
 from creditdesk.reports.request import parse_report_request
 from creditdesk.scheduler.month_end import file_bytes, month_report
 from creditdesk.schema.conflicts import retry_conflict
+from creditdesk.schema.counted_texts import counted_text
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.query import Order, where
 from creditdesk.schema.records import new_record
@@ -103,7 +104,16 @@ async def close_month(
         raise StateConflict(f"{label} is closed. Reopen it first.")
     if problems := await store.read_detached(partial(closing_problems, context, location_id)):
         shown = "; ".join(problems[:5])
-        raise StateConflict(f"{label} cannot be closed: {len(problems)} problems. {shown}")
+        raise StateConflict(
+            counted_text(
+                len(problems),
+                "{} cannot be closed: {} problem. {}",
+                "{} cannot be closed: {} problems. {}",
+                label,
+                len(problems),
+                shown,
+            )
+        )
     async with store.write_session() as session:
         await _lock_closings(session, location_id)
         # A closing that was interrupted has locked the month already.

@@ -15,6 +15,7 @@ from creditdesk.ledger.rules.amounts import Amount
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.counted_texts import counted_text
 
 
 async def read_pools(request: ReadRequest) -> ActionResult:
@@ -22,7 +23,9 @@ async def read_pools(request: ReadRequest) -> ActionResult:
     session, context = request.session, request.context
     payers = await load_visible_payers(session, request.params[COWORKER_ID], context)
     found = await load_shared_pools(session, payers, context.now, context.principal)
-    return ActionResult(f"{len(found)} pools.", [pool_document(each, context.now) for each in found])
+    return ActionResult(
+        counted_text(len(found), "{} pool.", "{} pools."), [pool_document(each, context.now) for each in found]
+    )
 
 
 def pool_document(pool: SharedPool, now: datetime) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.ledger.operations.renewals import MAX_GRANTS, DueRenewal, find_due_renewals, run_renewals
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.counted_texts import counted_text
 from creditdesk.schema.params import Params
 from creditdesk.schema.service import RequestContext
 
@@ -70,9 +71,11 @@ async def _run(request: WriteRequest, due: Sequence[DueRenewal]) -> ActionResult
     oldest = due[:MAX_GRANTS]
     is_partial = len(due) > MAX_GRANTS
     if params[DRY_RUN]:
-        message = f"{len(due)} renewals are due."
-        if is_partial:
-            message = f"{len(due)} renewals are due. One run grants the first {MAX_GRANTS}."
+        message = (
+            f"{len(due)} renewals are due. One run grants the first {MAX_GRANTS}."
+            if is_partial
+            else counted_text(len(due), "{} renewal is due.", "{} renewals are due.")
+        )
         return ActionResult(message, [_format_due(each) for each in oldest])
     done = await run_renewals(
         request.session,
@@ -86,7 +89,7 @@ async def _run(request: WriteRequest, due: Sequence[DueRenewal]) -> ActionResult
     return ActionResult(
         f"{len(done)} renewals were granted. More may be due: run it again."
         if is_partial
-        else f"{len(done)} renewals were granted.",
+        else counted_text(len(done), "{} renewal was granted.", "{} renewals were granted."),
         value,
     )
 

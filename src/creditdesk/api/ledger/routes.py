@@ -61,6 +61,7 @@ from creditdesk.ledger.operations.holds import confirm_hold, create_hold, releas
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.schema.actions import ActionResult
 from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.counted_texts import counted_text
 
 EXPIRING_DAYS_DEFAULT: Final = 30
 _EXAMPLE_BASKET: Final = {
@@ -230,7 +231,9 @@ async def _balances(request: ReadRequest) -> ActionResult:
         at=params[AT] or known_at,
         as_known_at=known_at,
     )
-    return ActionResult(f"{len(found)} credits.", [_format_balance(each) for each in found])
+    return ActionResult(
+        counted_text(len(found), "{} credit.", "{} credits."), [_format_balance(each) for each in found]
+    )
 
 
 async def _decision(request: ReadRequest) -> ActionResult:

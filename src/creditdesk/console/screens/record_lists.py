@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.bulk_rows import ACTS, BulkAct
+from creditdesk.console.code_texts import code_texts
 from creditdesk.console.displays import CellText, cell, is_numeric
 from creditdesk.console.journal_table import CREDIT_ENTITIES
 from creditdesk.console.labels import choices_of, column_title, entity_plural, entity_summary
@@ -168,7 +169,7 @@ async def _chip_value(page: ConsolePage, chip: FilterChip) -> str:
     """What a filter compares with; a reference is called by its name where the user may read it."""
     field = chip.column.field
     if not (isinstance(field, Reference) and field.is_local and record_number(chip.value) is not None):
-        return chip.value
+        return dict(_value_choices(page, chip.column)).get(chip.value.lower(), chip.value)
     target = next((each for each in page.context.entities if each.__name__ == field.to), None)
     if target is None:
         return chip.value
@@ -210,12 +211,16 @@ async def _filter_value(page: ConsolePage) -> Response:
     column = next((c for c in filter_columns(entity) if c.name == page.request.query_params.get("field")), None)
     if column is None:
         raise NotFound
-    choices: list[tuple[str, str]] = []
+    return page.render("filter_value.html", choices=_value_choices(page, column), is_date=is_instant(column))
+
+
+def _value_choices(page: ConsolePage, column: Column) -> list[tuple[str, str]]:
+    """The values of a column that has few, each with its title; empty for any other column."""
     if isinstance(column.field, Enum):
-        choices = [*choices_of(column.field, page.language)]
-    elif isinstance(column.field, Boolean):
-        choices = [("true", page.translate(mark("Yes"))), ("false", page.translate(mark("No")))]
-    return page.render("filter_value.html", choices=choices, is_date=is_instant(column))
+        return [*choices_of(column.field, page.language)]
+    if isinstance(column.field, Boolean):
+        return [("true", page.translate(mark("Yes"))), ("false", page.translate(mark("No")))]
+    return [(code, page.translate(text)) for code, text in code_texts(column).items() if text]
 
 
 async def _choose_columns(page: ConsolePage) -> Response:

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
+from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp
@@ -304,13 +306,54 @@ async def test_operator_sends_a_link_without_seeing_it(api: ApiClient, post: Pos
     assert created["Actor"] == "admin@example.com"
 
 
+async def test_operator_sees_what_became_of_each_link(api: ApiClient, post: Post, admin_token: str) -> None:
+    customer = api.ledger.customer
+    other = await api.ledger.add_customer("Grace")
+    async with post.store.write_session() as session:
+        await session.update(Coworker, [(other, {"Email": email_of(other), "Active": False})])
+    page = f"/console/customers/{customer}"
+    async with http_client(post.app, admin_token) as api_user, browser(post.app, admin_token) as operator:
+        assert "Links by e-mail" not in (await operator.get(page)).text
+        for email in (email_of(customer).upper(), email_of(other)):
+            await api_user.post(OWN, json={"Email": email})
+        [queued] = await requests_of(api_user, customer)
+        assert (queued["State"], queued["RequestedBy"], queued["Reason"]) == ("queued", None, "")
+        post.kept.replies = {email_of(customer): "451 mailbox is busy"}
+        await post.send()
+        [retried] = await requests_of(api_user, customer)
+        assert (retried["State"], retried["Attempts"]) == ("retrying", 1)
+        assert retried["NextAttemptOn"] > retried["RequestedOn"]
+        shown = (await operator.get(page, headers={"accept-language": "es"})).text
+        assert all(text in shown for text in ("Enlaces por correo", "Aún sin enviar", "451 mailbox is busy"))
+        post.kept.replies = {}
+        post.clock.advance(minutes=2)
+        await post.send()
+        await operator.post(f"{page}/link", data={"act": "send", "minutes": "60", "language": "en"})
+        post.kept.replies = {email_of(customer): "550 no such mailbox"}
+        await post.send()
+        refused, sent = await requests_of(api_user, customer)
+        assert (refused["State"], refused["RequestedBy"]) == ("failed", "admin@example.com")
+        assert "550 no such mailbox" in refused["Reason"]
+        assert (sent["State"], sent["Reason"], sent["NextAttemptOn"]) == ("sent", "", None)
+        [ended] = await requests_of(api_user, other)
+        assert (ended["State"], ended["Reason"]) == ("failed", "no customer may sign in")
+
+
+async def requests_of(api_user: httpx.AsyncClient, customer: int) -> list[dict[str, Any]]:
+    answer = await api_user.get(OWN, params={"CoworkerId": customer})
+    found: list[dict[str, Any]] = parse_body(answer)["Records"]
+    return found
+
+
 async def test_operator_without_the_role_or_location_sends_nothing(api: ApiClient, post: Post, store: Store) -> None:
     body = {"CoworkerId": api.ledger.customer}
     token = await create_user_token(store, f"sends-none{api.ledger.customer}@example.org", is_admin=False)
     async with http_client(post.app, token) as powerless:
         assert (await powerless.post(SEND, json=body)).status_code == 403
+        assert (await powerless.get(OWN, params=body)).status_code == 403
     async with http_client(post.app) as stranger:
         assert (await stranger.post(SEND, json=body)).status_code == 401
+        assert (await stranger.get(OWN, params=body)).status_code == 401
     assert await api.ledger.find(LinkRequest) == []
 
 

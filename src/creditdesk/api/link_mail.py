@@ -17,14 +17,23 @@ from creditdesk.api.body import parse_body, read_body
 from creditdesk.api.context import ApiContext, Route
 from creditdesk.api.ledger.params import COWORKER_ID
 from creditdesk.api.members import LINK_MINUTES, MAX_LINK_BODY_BYTES, require_customer
-from creditdesk.api.openapi_operations import object_schema, write_operation
+from creditdesk.api.openapi_operations import object_schema, read_operation, write_operation
 from creditdesk.api.origin import request_origin
-from creditdesk.api.responses import JsonBytesResponse, action_body
+from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.auth.authenticator import Authenticator
-from creditdesk.auth.link_requests import OWN_LINK_MINUTES, request_link_for, request_own_link
+from creditdesk.auth.link_requests import (
+    OWN_LINK_MINUTES,
+    LinkRequestState,
+    find_requests_of,
+    link_request_state,
+    request_link_for,
+    request_own_link,
+)
 from creditdesk.auth.member_links import DEFAULT_LINK_MINUTES
 from creditdesk.auth.permission import require_role
 from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.schema.conversions import format_datetime
+from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict
 from creditdesk.schema.fields import Text
 from creditdesk.schema.params import Param, Params
@@ -45,7 +54,7 @@ _SEND: Final = (COWORKER_ID, LINK_MINUTES, _LANGUAGE)
 
 @dataclass(frozen=True, slots=True)
 class LinkMailRoutes:
-    """The two paths. `request_job` makes the job due that sends; it is None without a mail server."""
+    """The paths. `request_job` makes the job due that sends; it is None without a mail server."""
 
     authenticator: Authenticator
     settings: AuthSettings
@@ -59,6 +68,7 @@ class LinkMailRoutes:
         return (
             Route("POST", OWN_LINK_PATH, self._request_own, _OWN_OPERATION, is_public=True),
             Route("POST", SEND_LINK_PATH, self._send, send),
+            Route("GET", OWN_LINK_PATH, _list_requests, _LIST_OPERATION),
         )
 
     async def _request_own(self, api: ApiContext, request: Request) -> Response:
@@ -100,6 +110,40 @@ class LinkMailRoutes:
             await self.request_job(session, now)
 
 
+async def _list_requests(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
+    """What became of the links that were asked for lately: by operators for a customer, or by itself."""
+    require_role(context.principal, Coworker, "update")
+    params = Params((COWORKER_ID,), request.query_params)
+    params.raise_errors()
+    async with api.store.read_session() as session:
+        await require_customer(session, params[COWORKER_ID], context.principal)
+        customer = await session.get(Coworker, params[COWORKER_ID])
+        found = await find_requests_of(session, customer) if customer else []
+    return json_response(200, {"Records": [_show_request(each) for each in found]})
+
+
+def _show_request(request: Record) -> dict[str, Any]:
+    """A request; `RequestedBy` is null for one of the customer itself."""
+    next_attempt = request["NextAttemptOn"]
+    state = link_request_state(request)
+    return {
+        "Id": request["Id"],
+        "RequestedOn": format_datetime(request["CreatedOn"]),
+        "RequestedBy": request["RequestedBy"],
+        "Minutes": request["Minutes"],
+        "State": state.value,
+        "Reason": "" if state is LinkRequestState.SENT else request["Result"] or "",
+        "Attempts": request["Attempts"],
+        "NextAttemptOn": format_datetime(next_attempt) if next_attempt else None,
+    }
+
+
+_LIST_OPERATION: Final = read_operation(
+    OWN_LINK_PATH,
+    "What became of the links that were asked for by e-mail in the last day",
+    Coworker.roles["update"],
+    (COWORKER_ID,),
+)
 _OWN_OPERATION: Final[dict[str, Any]] = {
     "operationId": "requestOwnLink",
     "tags": ["ledger"],

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
+from operator import itemgetter
 from typing import Final
 
 from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
@@ -31,6 +33,11 @@ SENDING_TIME: Final = timedelta(days=1)
 REPEAT_TIME: Final = timedelta(minutes=5)
 """A second request for an e-mail within this time sends nothing: the first one's link is on its way."""
 MAX_LINKS_OF_EMAIL: Final = 5
+LINK_SENT: Final = "sent"
+"""The result of a request whose link was sent."""
+NOBODY_MESSAGE: Final = "no customer may sign in"
+"""The result of a request for an address whose customers may not sign in."""
+MAX_SHOWN_REQUESTS: Final = 10
 _LONGEST_WAIT: Final = timedelta(hours=1)
 _PAGE: Final = 100
 
@@ -85,6 +92,36 @@ async def find_due_requests(session: ReadSession, now: datetime) -> Sequence[Rec
     """The requests that are to be sent now, the oldest first."""
     column = LinkRequest.meta().columns["NextAttemptOn"]
     return await session.find(LinkRequest, [Filter(column, Comparison.AT_MOST, now)], Order(column), _PAGE)
+
+
+class LinkRequestState(StrEnum):
+    """What became of a request."""
+
+    QUEUED = "queued"
+    RETRYING = "retrying"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+def link_request_state(request: Record) -> LinkRequestState:
+    """The state of a request; one that is retried says in `Result` why it was not sent."""
+    if request["NextAttemptOn"] is not None:
+        return LinkRequestState.RETRYING if request["Attempts"] else LinkRequestState.QUEUED
+    return LinkRequestState.SENT if request["Result"] == LINK_SENT else LinkRequestState.FAILED
+
+
+async def find_requests_of(session: ReadSession, customer: Record) -> Sequence[Record]:
+    """The latest requests for links of a customer, the newest first: those of operators, and those for its e-mail."""
+    order = Order(LinkRequest.meta().columns["Id"], descending=True)
+    login = normalize_login(customer["Email"] or "")
+    of_operators = await session.find(
+        LinkRequest, where(LinkRequest, CoworkerId=customer["Id"]), order, MAX_SHOWN_REQUESTS
+    )
+    of_nobody = Filter(LinkRequest.meta().columns["CoworkerId"], Comparison.NULL)
+    own = await session.find(LinkRequest, (*where(LinkRequest, Login=login), of_nobody), order, MAX_SHOWN_REQUESTS)
+    # A filter matches more than one form of an address.
+    own = [each for each in own if login and each["Login"] == login]
+    return sorted([*of_operators, *own], key=itemgetter("Id"), reverse=True)[:MAX_SHOWN_REQUESTS]
 
 
 async def create_requested_links(

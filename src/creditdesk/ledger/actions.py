@@ -92,10 +92,7 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
         return ActionResult(message, [_charge_document(each) for each in charged])
 
     async def cancel(
-        session: WriteSession,
-        ids: Sequence[int],
-        params: Params,
-        context: RequestContext,
+        session: WriteSession, ids: Sequence[int], params: Params, context: RequestContext
     ) -> ActionResult:
         reason = params[_CANCELLATION_REASON] or ""
         cancelled = await cancel_bookings(session, ids, context, ledger, reason)
@@ -112,19 +109,13 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
         )
 
     async def recalculate(
-        session: WriteSession,
-        ids: Sequence[int],
-        params: Params,
-        context: RequestContext,
+        session: WriteSession, ids: Sequence[int], params: Params, context: RequestContext
     ) -> ActionResult:
         only_show = bool(params[_PREVIEW])
         found = [await recalculate_booking(session, each, context, ledger, dry_run=only_show) for each in ids]
-        message = (
-            counted_text(len(found), "{} booking would be recalculated.", "{} bookings would be recalculated.")
-            if only_show
-            else counted_text(len(found), "{} booking was recalculated.", "{} bookings were recalculated.")
+        return ActionResult(
+            _recalculation_message(len(found), only_show), [_recalculation_document(each) for each in found]
         )
-        return ActionResult(message, [_recalculation_document(each) for each in found])
 
     return (
         Action("CHARGE_BOOKING", "Charge booking", charge, order=1, role=SPEND_ROLE),
@@ -144,6 +135,12 @@ def _booking_actions(ledger: LedgerContext) -> tuple[Action, ...]:
             role=SPEND_ROLE,
         ),
     )
+
+
+def _recalculation_message(count: int, only_show: bool) -> str:
+    if only_show:
+        return counted_text(count, "{} booking would be recalculated.", "{} bookings would be recalculated.")
+    return counted_text(count, "{} booking was recalculated.", "{} bookings were recalculated.")
 
 
 def _product_actions(ledger: LedgerContext) -> tuple[Action, ...]:

@@ -103,17 +103,7 @@ async def close_month(
     if is_closed(closings, label):
         raise StateConflict(f"{label} is closed. Reopen it first.")
     if problems := await store.read_detached(partial(closing_problems, context, location_id)):
-        shown = "; ".join(problems[:5])
-        raise StateConflict(
-            counted_text(
-                len(problems),
-                "{} cannot be closed: {} problem. {}",
-                "{} cannot be closed: {} problems. {}",
-                label,
-                len(problems),
-                shown,
-            )
-        )
+        raise StateConflict(_problems_message(label, problems))
     async with store.write_session() as session:
         await _lock_closings(session, location_id)
         # A closing that was interrupted has locked the month already.
@@ -191,6 +181,18 @@ async def _lock_closings(session: WriteSession, location_id: int) -> list[Closin
     """The closings of a location, which nobody else changes until the transaction ends."""
     await session.lock(Business, [location_id], ("Id",))
     return await load_closings(session, [location_id])
+
+
+def _problems_message(month: str, problems: list[str]) -> str:
+    """What keeps a month open: how many problems, and the first of them."""
+    return counted_text(
+        len(problems),
+        "{} cannot be closed: {} problem. {}",
+        "{} cannot be closed: {} problems. {}",
+        month,
+        len(problems),
+        "; ".join(problems[:5]),
+    )
 
 
 async def closing_problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:

@@ -13,6 +13,8 @@ from time import monotonic
 from typing import Final
 
 from creditdesk.auth.link_requests import (
+    LINK_SENT,
+    NOBODY_MESSAGE,
     create_requested_links,
     delete_ended_requests,
     end_request,
@@ -92,7 +94,7 @@ async def _answer(store: Store, plan: MailPlan, mailbox: Mailbox, request: Recor
     for recipient, listed in links.items():
         await mailbox.send(plan.compose(LinkMail(recipient, request["Language"], request["Minutes"], listed)))
     async with store.write_session() as session:
-        await end_request(session, request, "sent" if links else "no customer may sign in", now)
+        await end_request(session, request, LINK_SENT if links else NOBODY_MESSAGE, now)
     return 1 if links else 0
 
 

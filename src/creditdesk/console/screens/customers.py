@@ -16,6 +16,7 @@ from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
 from creditdesk.console.pools import pool_text
+from creditdesk.console.screens.member_links import link_requests
 from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.roles import REPORTS_ROLE, SPEND_ROLE
@@ -72,7 +73,7 @@ async def _show(page: ConsolePage) -> Response:
         teams=await _teams(page, customer_id, customer.get("Teams") or []),
         may_grant=page.may(CoworkerBookingCredit, "create"), may_spend=page.has_role(SPEND_ROLE),
         may_report=page.has_role(REPORTS_ROLE), month=page.now.astimezone(page.format.zone).date().replace(day=1).isoformat(),
-        may_link=page.may(Coworker, "update"),
+        may_link=page.may(Coworker, "update"), link_requests=await link_requests(page, customer_id),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from creditdesk.api.link_mail import SEND_LINK_PATH
+from creditdesk.api.link_mail import OWN_LINK_PATH, SEND_LINK_PATH
 from creditdesk.api.members import MEMBER_LINKS_PATH
 from creditdesk.console.api_client import ApiError
 from creditdesk.console.links import record_path
@@ -16,6 +16,13 @@ from creditdesk.console.translations import mark
 from creditdesk.entities.spaces.coworker import Coworker
 
 LIFETIMES: Final = ((60, mark("one hour")), (24 * 60, mark("one day")), (7 * 24 * 60, mark("seven days")))
+REQUEST_TEXTS: Final = {
+    "queued": mark("Queued"),
+    "retrying": mark("Not sent yet"),
+    "sent": mark("Sent"),
+    "failed": mark("Not sent"),
+}
+"""What became of a link by e-mail."""
 _DEFAULT_MINUTES: Final = 24 * 60
 
 
@@ -55,6 +62,14 @@ async def _send(page: ConsolePage, body: dict[str, Any], language: str) -> Respo
     return await _render(page, sent_to=sent["Email"], chosen=chosen)
 
 
+async def link_requests(page: ConsolePage, customer_id: int) -> list[dict[str, Any]]:
+    """What became of the customer's links by e-mail; nothing where none are sent, or the user may send none."""
+    if not (page.sends_links and page.may(Coworker, "update")):
+        return []
+    found = await page.client.get(OWN_LINK_PATH, {"CoworkerId": customer_id})
+    return [{**each, "Text": REQUEST_TEXTS[each["State"]]} for each in found["Records"]]
+
+
 async def _render(
     page: ConsolePage,
     *,
@@ -69,7 +84,8 @@ async def _render(
     return page.render(
         "member_link_form.html",
         error.status if error else HTTPStatus.OK,
-        customer=customer, path=record_path(Coworker, customer_id), link=link, sent_to=sent_to, error=error, lifetimes=LIFETIMES,
+        customer=customer, path=record_path(Coworker, customer_id), link=link, sent_to=sent_to, error=error,
+        link_requests=await link_requests(page, customer_id), lifetimes=LIFETIMES,
         language=chosen.get("Language") or page.preferences.language,
         purpose=chosen.get("Purpose") or "sign-in", minutes=str(chosen.get("Minutes") or _DEFAULT_MINUTES),
     )  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -81,11 +83,15 @@ def signed_amount(line: Mapping[str, Any]) -> Decimal:
 
 
 async def journal_rows(
-    page: ConsolePage, lines: Sequence[Mapping[str, Any]], credits_: Mapping[tuple[str, int], Mapping[str, Any]]
+    page: ConsolePage,
+    lines: Sequence[Mapping[str, Any]],
+    known: Mapping[tuple[str, int], Mapping[str, Any]] = MappingProxyType({}),
 ) -> list[JournalRow]:
-    """The rows of lines; `credits_` are the records of their credits, where they are known."""
+    """The rows of lines; `known` are records of credits by kind and id, and the others are read."""
     wanted = [(line["SourceKind"], line["SourceId"]) for line in lines if line["SourceKind"] and line["SourceId"]]
-    sources = await source_links(page, wanted)
+    keys = {(line["CreditKind"], line["CreditId"]) for line in lines} - known.keys()
+    sources, others = await asyncio.gather(source_links(page, wanted), credits_of(page, keys))
+    credits_ = {**known, **others}
     return [_row(page, line, sources, credits_) for line in lines]
 
 
@@ -96,22 +102,28 @@ async def lines_of_source(page: ConsolePage, kind: str, source_id: int) -> list[
     query = {"JournalLine_SourceKind": kind, "JournalLine_SourceId": source_id, "orderby": "RecordedOn",
              "dir": "descending", "size": _MAX_SOURCE_LINES}  # fmt: skip
     lines = (await page.client.find(JournalLine.path(), query)).records
-    return await journal_rows(page, lines, await credits_of(page, {(x["CreditKind"], x["CreditId"]) for x in lines}))
+    return await journal_rows(page, lines)
 
 
 async def credits_of(page: ConsolePage, keys: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
     """The records of credits by kind and id; those that are gone or hidden are left out."""
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    for kind, entity in CREDIT_ENTITIES.items():
+
+    async def read(kind: str) -> list[dict[str, Any]]:
         ids = sorted(credit_id for each, credit_id in keys if each == kind)
         if not ids:
-            continue
+            return []
         try:
-            listed = await page.client.get(entity.path(), {"id": f"[{','.join(map(str, ids))}]"})
+            listed: list[dict[str, Any]] = await page.client.get(
+                CREDIT_ENTITIES[kind].path(), {"id": f"[{','.join(map(str, ids))}]"}
+            )
         except ApiError:
-            continue
-        found |= {(kind, record["Id"]): record for record in listed}
-    return found
+            return []
+        return listed
+
+    found = await asyncio.gather(*map(read, CREDIT_ENTITIES))
+    return {
+        (kind, record["Id"]): record for kind, records in zip(CREDIT_ENTITIES, found, strict=True) for record in records
+    }
 
 
 def credit_name(credit_id: int, record: Mapping[str, Any] | None) -> str:

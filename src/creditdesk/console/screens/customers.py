@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from creditdesk.console.api_client import ApiError, RecordPage
 from creditdesk.console.charts import CreditSpan, timeline_chart
 from creditdesk.console.formats import as_instant
-from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name, credits_of, journal_rows
+from creditdesk.console.journal_table import CREDIT_ENTITIES, credit_name, journal_rows
 from creditdesk.console.links import fields_path, list_path, record_path
 from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
@@ -22,8 +23,10 @@ from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.roles import REPORTS_ROLE, SPEND_ROLE
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.team import Team
+from creditdesk.schema.entity import Entity
 
 _MAX_CREDITS: Final = 200
+_PAGE_LINES: Final = 25
 _MAX_SPANS: Final = 14
 _EXPIRES_SOON_DAYS: Final = 7
 _STATES: Final = ("active", "future", "used", "expired")
@@ -43,48 +46,56 @@ async def allowed(answer: Awaitable[T], default: T) -> T:
 
 async def _show(page: ConsolePage) -> Response:
     customer_id = page.request.path_params["id"]
-    customer = await page.client.get(f"{Coworker.path()}/{customer_id}")
     at = page.request.query_params.get("at", "")
     query: dict[str, Any] = {"CoworkerId": customer_id, "Days": _EXPIRES_SOON_DAYS}
-    if at:
-        query["At"] = at
-    balances = await allowed(page.client.get("/api/ledger/balances", query), {"Value": []})
-    credits_ = await _credits(page, customer_id)
+    # Over a large ledger each of these reads the disk: at the same time they wait once.
+    customer, balances, credits_, lines, pools = await asyncio.gather(
+        page.client.get(f"{Coworker.path()}/{customer_id}"),
+        allowed(page.client.get("/api/ledger/balances", query | ({"At": at} if at else {})), {"Value": []}),
+        _credits(page, customer_id),
+        _lines(page, customer_id),
+        allowed(page.client.get("/api/ledger/pools", {"CoworkerId": customer_id}), {"Value": []}),
+    )
     rows = [_credit_row(page, balance, credits_) for balance in balances["Value"]]
     shown_states = _STATES if page.request.query_params.get("all") else _STATES[:2]
     address = ListAddress(JournalLine, tuple(pair for pair in page.query if pair[0] in ("page", "at", "all")))
-    lines = await allowed(
-        page.client.find(
-            JournalLine.path(),
-            {"JournalLine_Coworker": customer_id, "orderby": "RecordedOn", "dir": "descending",
-             "page": page.request.query_params.get("page", "1"), "size": 25},
-        ),
-        RecordPage([], 0),
-    )  # fmt: skip
-    keys = {(line["CreditKind"], line["CreditId"]) for line in lines.records}
-    names = credits_ | await credits_of(page, keys - credits_.keys())
+    journal, teams = await asyncio.gather(
+        journal_rows(page, lines.records, credits_), _teams(page, customer.get("Teams") or [], pools["Value"])
+    )
     return page.render(
         "customer.html",
         customer=customer, path=record_path(Coworker, customer_id), fields_path=fields_path(Coworker, customer_id),
         at=at, totals=_totals(rows), rows=[row for row in rows if row["state"] in shown_states],
         hidden=sum(row["state"] not in shown_states for row in rows),
         timeline=timeline_chart(_spans(page, rows), page.now, page.preferences.locale),
-        lines=await journal_rows(page, lines.records, names), listed=lines, address=address,
-        teams=await _teams(page, customer_id, customer.get("Teams") or []),
+        lines=journal, listed=lines, address=address,
+        teams=teams,
         may_grant=page.may(CoworkerBookingCredit, "create"), may_spend=page.has_role(SPEND_ROLE),
         may_report=page.has_role(REPORTS_ROLE), month=page.now.astimezone(page.format.zone).date().replace(day=1).isoformat(),
         may_link=page.may(Coworker, "update"), link_requests=await link_requests(page, customer_id),
     )  # fmt: skip
 
 
+async def _lines(page: ConsolePage, customer_id: int) -> RecordPage:
+    """One page of the customer's journal, the latest line first."""
+    query = {"JournalLine_Coworker": customer_id, "orderby": "RecordedOn", "dir": "descending",
+             "page": page.request.query_params.get("page", "1"), "size": _PAGE_LINES}  # fmt: skip
+    return await allowed(page.client.find(JournalLine.path(), query), RecordPage([], 0))
+
+
 async def _credits(page: ConsolePage, customer_id: int) -> dict[tuple[str, int], dict[str, Any]]:
     """The customer's newest credits by kind and id."""
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    for kind, entity in CREDIT_ENTITIES.items():
+
+    async def newest(entity: type[Entity]) -> list[dict[str, Any]]:
         query = {f"{entity.__name__}_Coworker": customer_id, "size": _MAX_CREDITS, "orderby": "Id", "dir": "descending"}
-        listed = await allowed(page.client.find(entity.path(), query), RecordPage([], 0))
-        found |= {(kind, record["Id"]): record for record in listed.records}
-    return found
+        return (await allowed(page.client.find(entity.path(), query), RecordPage([], 0))).records
+
+    listed = await asyncio.gather(*map(newest, CREDIT_ENTITIES.values()))
+    return {
+        (kind, record["Id"]): record
+        for kind, records in zip(CREDIT_ENTITIES, listed, strict=True)
+        for record in records
+    }
 
 
 def _credit_row(
@@ -148,15 +159,14 @@ def _spans(page: ConsolePage, rows: list[dict[str, Any]]) -> list[CreditSpan]:
     return spans
 
 
-async def _teams(page: ConsolePage, customer_id: int, ids: list[int]) -> list[dict[str, Any]]:
-    """The customer's teams, with what each shares and what the caps of this member leave (rule 16)."""
+async def _teams(page: ConsolePage, ids: list[int], pools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These teams, with what each shares and what the caps of this member leave (rule 16)."""
     if not ids or not page.may(Team, "get"):
         return []
     listed: list[dict[str, Any]] = await allowed(page.client.get(Team.path(), {"id": str(ids)}), [])
-    found = await allowed(page.client.get("/api/ledger/pools", {"CoworkerId": customer_id}), {"Value": []})
-    pools = [(pool["TeamId"], pool_text(page, pool)) for pool in found["Value"]]
+    texts = [(pool["TeamId"], pool_text(page, pool)) for pool in pools]
     return [
-        {**team, "path": record_path(Team, team["Id"]), "pools": [text for owner, text in pools if owner == team["Id"]]}
+        {**team, "path": record_path(Team, team["Id"]), "pools": [text for owner, text in texts if owner == team["Id"]]}
         for team in listed
     ]
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from creditdesk.console.api_client import RecordPage
-from creditdesk.console.journal_table import credits_of, journal_rows
+from creditdesk.console.journal_table import journal_rows
 from creditdesk.console.links import list_path
 from creditdesk.console.list_query import ListAddress
 from creditdesk.console.page import ConsolePage, Screen
@@ -62,7 +62,6 @@ class Task:
 async def _today(page: ConsolePage) -> Response:
     """The page without its totals, which follow: over a large ledger they take a while."""
     lines = await _latest_changes(page)
-    names = await credits_of(page, {(line["CreditKind"], line["CreditId"]) for line in lines})
     return page.render(
         "today.html",
         figures=_may_list(page, _figures(page)),
@@ -70,7 +69,7 @@ async def _today(page: ConsolePage) -> Response:
         is_counted=False,
         may_renew=page.has_role(READ_ROLE),
         may_report=page.has_role(REPORTS_ROLE),
-        lines=await journal_rows(page, lines, names),
+        lines=await journal_rows(page, lines),
         journal_path=f"{list_path(JournalLine)}?orderby=RecordedOn&dir=descending",
     )
 
@@ -100,12 +99,20 @@ def _figures(page: ConsolePage) -> tuple[CountedList, ...]:
     left = {"from_CoworkerBookingCredit_RemainingCredit": _SMALLEST_AMOUNT}
     soon = {"from_CoworkerBookingCredit_ExpireDate": _utc(now),
             "to_CoworkerBookingCredit_ExpireDate": _utc(now + timedelta(days=SOON_DAYS))}  # fmt: skip
-    uses = {"JournalLine_Kind": "use", "from_JournalLine_RecordedOn": _utc(day)}
-    # Row counters hold the totals of a use history, whatever its size.
-    money = {"from_CoworkerBookingCreditUseHistory_CreatedOn": _utc(month)}
+
+    # Row counters hold the totals of a use history, whatever its size. A count of the journal would read every
+    # line of the day, and a run that expires credit may write a line for each customer.
+    def uses(title: str, since: datetime) -> CountedList:
+        query = {
+            "from_CoworkerBookingCreditUseHistory_CreatedOn": _utc(since),
+            "orderby": "CreatedOn",
+            "dir": "descending",
+        }
+        return CountedList(title, CoworkerBookingCreditUseHistory, query, mark("of money credit"))
+
     return (
-        CountedList(mark("Uses today"), JournalLine, uses),
-        CountedList(mark("Uses this month"), CoworkerBookingCreditUseHistory, money, mark("of money credit")),
+        uses(mark("Uses today"), day),
+        uses(mark("Uses this month"), month),
         CountedList(mark("Credits expire in 7 days"), CoworkerBookingCredit, left | soon | {"orderby": "ExpireDate"},
                     mark("with something left")),
         CountedList(mark("Bookings to come"), Booking, {"from_Booking_FromTime": _utc(now), "orderby": "FromTime"}),

@@ -57,6 +57,7 @@ from creditdesk.entities.billing.coworker_extra_service_use_history import (
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.extra_service import ExtraService
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
+from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.location_profile import LocationProfile
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.roles import SPEND_ROLE
@@ -70,12 +71,14 @@ from creditdesk.job_control import JOB_CONTROL
 from creditdesk.ledger.actions import ledger_actions
 from creditdesk.ledger.contract_service import ContractService
 from creditdesk.ledger.journal.transaction import LedgerContext
+from creditdesk.ledger.loaders.foreign_balances import hide_foreign_balances
 from creditdesk.ledger.operations.product_benefits import ProductService
 from creditdesk.ledger.operations.spend_queue import SpendQueue
 from creditdesk.ledger.rate_service import RateService
 from creditdesk.ledger.services import BookingService, CreditService, UseService
 from creditdesk.scheduler.link_mail import MAIL_JOB
 from creditdesk.scheduler.month_closer import LedgerMonthCloser
+from creditdesk.schema.computation import Redaction
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store, WriteSession
 from creditdesk.schema.service import EntityService, Principal
@@ -200,6 +203,7 @@ def build_context(
             CoworkerContract: ContractService(default_service),
             CoworkerProduct: ProductService(ledger, default_service),
         },
+        redactions={AllocationDocument: Redaction("Document", hide_foreign_balances)},
         computations={Booking: BookingEstimates(ledger), Coworker: coworker_fields},
         create_endpoints={history: CreateUse(history, queue) for history in histories},
         actions=ledger_actions(ledger),

@@ -273,7 +273,8 @@ async def test_member_of_a_team_sees_its_pool_its_draws_and_its_cap(
     assert (draw["Kind"], draw["Amount"], draw["OfTeam"], draw["BalanceAfter"]) == ("use", "20.0000", True, None)
     assert draw["SourceName"] == "Blue"
     allocation = f"/api/ledger/allocations/{draw['AllocationId']}"
-    assert (await member.get(allocation)).status_code == 200
+    considered = parse_body(await member.get(allocation))["Document"]["considered"]
+    assert {(each["reason"], each["available"]) for each in considered} == {("used", None), ("not_shared", None)}
     paying = await sign_in_member(payer)
     uses = [
         each

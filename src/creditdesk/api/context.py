@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from creditdesk.api.rate_limit import RateLimiter
 from creditdesk.schema.actions import Action
-from creditdesk.schema.computation import Computation
+from creditdesk.schema.computation import Computation, Redaction
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import Store
 from creditdesk.schema.service import EntityService, Principal
@@ -93,7 +93,7 @@ class ApiContext:
     """The services behind the API.
 
     `services` holds the entities that have a service of their own, `computations` those with computed
-    fields, `create_endpoints` those whose POST is not a plain create. `transient_errors` are what the store raises while it cannot be
+    fields, `redactions` those with a column of which limited callers see a part, `create_endpoints` those whose POST is not a plain create. `transient_errors` are what the store raises while it cannot be
     reached. `wordings` give the texts of files in a language, by its code.
     """
 
@@ -106,6 +106,7 @@ class ApiContext:
     user_entity: type[Entity]
     services: Mapping[type[Entity], EntityService] = field(default_factory=dict)
     computations: Mapping[type[Entity], Computation] = field(default_factory=dict)
+    redactions: Mapping[type[Entity], Redaction] = field(default_factory=dict)
     create_endpoints: Mapping[type[Entity], RouteHandler] = field(default_factory=dict)
     actions: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
     extra_routes: tuple[Route, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from creditdesk.auth.scope import scope_filters
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.spaces.coworker import Coworker
@@ -13,7 +14,7 @@ from creditdesk.schema.computation import ColumnValues
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession
-from creditdesk.schema.service import RequestContext
+from creditdesk.schema.service import Principal, RequestContext
 
 _CONTRACT_COLUMNS: Final = ("Id", "CoworkerId", "Active", "Cancelled", "MainContract", "TariffName", "NextTariffId")
 
@@ -21,21 +22,23 @@ _CONTRACT_COLUMNS: Final = ("Id", "CoworkerId", "Active", "Cancelled", "MainCont
 async def coworker_fields(
     session: ReadSession,
     shown: ColumnValues,
-    context: RequestContext,  # noqa: ARG001 - the signature of Computation
+    context: RequestContext,
     *,
-    in_list: bool,  # noqa: ARG001
+    in_list: bool,  # noqa: ARG001 - the signature of Computation
 ) -> ColumnValues:
     """Teams and contracts of customers, and the plan of the main contract. Implements `Computation`.
 
-    A customer without an active contract has the plan it was created with.
+    A customer without an active contract has the plan it was created with. Teams and contracts of locations that the
+    caller does not see are left out.
     """
     ids = tuple(shown["Id"])
     columns = Coworker.meta().columns
     teams = await session.find(Coworker, [Filter(columns["Id"], Comparison.ONE_OF, ids)], columns=("Id", "Teams"))
-    team_ids = {record["Id"]: list(record["Teams"]) for record in teams}
-    names = await _names(session, Team, {team for of_one in team_ids.values() for team in of_one})
-    contracts = await _contracts_by_customer(session, ids)
-    plans = await _names(session, Tariff, {plan for plan in shown["TariffId"] if plan})
+    principal = context.principal
+    names = await _names(session, Team, {team for record in teams for team in record["Teams"]}, principal)
+    team_ids = {record["Id"]: [team for team in record["Teams"] if team in names] for record in teams}
+    contracts = await _contracts_by_customer(session, ids, principal)
+    plans = await _names(session, Tariff, {plan for plan in shown["TariffId"] if plan}, principal)
     main = [_main_contract(contracts.get(i, ())) for i in ids]
     return {
         "TeamIds": [team_ids.get(i, []) for i in ids],
@@ -49,18 +52,24 @@ async def coworker_fields(
     }
 
 
-async def _names(session: ReadSession, entity: type[Entity], ids: set[int]) -> dict[int, str | None]:
+async def _names(
+    session: ReadSession, entity: type[Entity], ids: set[int], principal: Principal
+) -> dict[int, str | None]:
     if not ids:
         return {}
     chosen = Filter(entity.meta().columns["Id"], Comparison.ONE_OF, tuple(ids))
-    return {record["Id"]: record["Name"] for record in await session.find(entity, [chosen], columns=("Id", "Name"))}
+    found = await session.find(entity, [chosen, *scope_filters(principal, entity)], columns=("Id", "Name"))
+    return {record["Id"]: record["Name"] for record in found}
 
 
-async def _contracts_by_customer(session: ReadSession, ids: Sequence[int]) -> dict[int, list[Record]]:
+async def _contracts_by_customer(
+    session: ReadSession, ids: Sequence[int], principal: Principal
+) -> dict[int, list[Record]]:
     """The contracts of each customer that has any, by Id."""
     chosen = Filter(CoworkerContract.meta().columns["CoworkerId"], Comparison.ONE_OF, tuple(ids))
     found: dict[int, list[Record]] = {}
-    for contract in await session.find(CoworkerContract, [chosen], columns=_CONTRACT_COLUMNS):
+    filters = [chosen, *scope_filters(principal, CoworkerContract)]
+    for contract in await session.find(CoworkerContract, filters, columns=_CONTRACT_COLUMNS):
         found.setdefault(contract["CoworkerId"], []).append(contract)
     return found
 

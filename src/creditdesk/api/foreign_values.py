@@ -1,7 +1,8 @@
-"""What members do not see in their own records: the values of records of others that these refer to.
+"""What limited callers do not see in records that they may read: values of records that they may not.
 
 A use of a member's credit may have paid for the booking or the event of another member of its team. The member
-sees that it did, by the Id, but neither whose it is nor what; and filters and sorting do not find it out.
+sees that it did, by the Id, but neither whose it is nor what; and filters and sorting do not find it out. A decision
+lists credits of others and of other locations, without what they held.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from creditdesk.api.context import ApiContext
 from creditdesk.auth.scope import scope_column, scope_filters
 from creditdesk.schema.entity import EVERY_MEMBER, Column, Entity, Record, entity_by_name
 from creditdesk.schema.fields import Integer, Reference
@@ -33,18 +35,28 @@ class ForeignReference:
 
 
 async def own_records(
-    session: ReadSession, entity: type[Entity], records: Sequence[Record], principal: Principal
+    api: ApiContext, session: ReadSession, entity: type[Entity], records: Sequence[Record], principal: Principal
 ) -> None:
-    """Blanks in these records what a member does not see."""
+    """Blanks in these records what the principal does not see."""
+    if not principal.is_limited:
+        return
     for reference in _references_for(principal, entity):
         foreign = await _foreign_ids(session, reference, [record[reference.id_column] for record in records], principal)
         for record in records:
             if record[reference.id_column] in foreign:
                 record |= dict.fromkeys(reference.embedded & record.keys())
+    if redaction := api.redactions.get(entity):
+        shown = await redaction.hide(session, [record[redaction.column] for record in records], principal)
+        for record, value in zip(records, shown, strict=True):
+            record[redaction.column] = value
 
 
-async def own_page(session: ReadSession, entity: type[Entity], page: Page, principal: Principal) -> Page:
-    """The page without what a member does not see."""
+async def own_page(
+    api: ApiContext, session: ReadSession, entity: type[Entity], page: Page, principal: Principal
+) -> Page:
+    """The page without what the principal does not see."""
+    if not principal.is_limited:
+        return page
     names = [column.name for column in entity.meta().list_columns]
     columns = list(page.columns)
     for reference in _references_for(principal, entity):
@@ -55,6 +67,9 @@ async def own_page(session: ReadSession, entity: type[Entity], page: Page, princ
                 columns[at] = [
                     None if target in foreign else value for target, value in zip(ids, columns[at], strict=True)
                 ]
+    if redaction := api.redactions.get(entity):
+        at = names.index(redaction.column)
+        columns[at] = await redaction.hide(session, columns[at], principal)
     return Page(columns, page.total)
 
 

@@ -43,7 +43,7 @@ async def list_or_batch(
     if scope := scope_filters(context.principal, entity):
         query = replace(query, filters=(*query.filters, *scope))
     async with api.store.read_session(snapshot=False) as session:
-        page = await own_page(session, entity, await session.page(query), context.principal)
+        page = await own_page(api, session, entity, await session.page(query), context.principal)
         page = await with_computed_columns(api, session, entity, page, context)
     if len(page.columns[0]) > INLINE_PAGE_SIZE:
         return JsonBytesResponse(await asyncio.to_thread(_page_body, parsed, page))
@@ -60,7 +60,7 @@ async def _get_batch(entity: type[Entity], api: ApiContext, ids: list[int], cont
     scope = scope_filters(context.principal, entity)
     async with api.store.read_session(snapshot=False) as session:
         records = await session.get_many(entity, ids, scope) if ids else {}
-        await own_records(session, entity, list(records.values()), context.principal)
+        await own_records(api, session, entity, list(records.values()), context.principal)
         await compute_fields(api, session, entity, list(records.values()), context)
     serialize = serializer_for(entity).record
     return JsonBytesResponse(encode([serialize(records[i]) for i in ids if i in records]))
@@ -80,6 +80,6 @@ async def get_one(
         record = await session.get(entity, record_id, scope)
         if record is None:
             raise NotFound
-        await own_records(session, entity, [record], context.principal)
+        await own_records(api, session, entity, [record], context.principal)
         await compute_fields(api, session, entity, [record], context)
     return JsonBytesResponse(encode(serializer_for(entity).record(record)))

@@ -21,11 +21,11 @@ from creditdesk.schema.errors import (
     invalid_field,
     missing_field,
 )
-from creditdesk.schema.fields import Integer
+from creditdesk.schema.fields import Collection, Integer
 from creditdesk.schema.query import Comparison, Filter
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, Principal, RequestContext
-from creditdesk.schema.validation import ParsedWrite, ReferenceCheck, parse_create, parse_update
+from creditdesk.schema.validation import NOT_FOUND_MESSAGE, ParsedWrite, ReferenceCheck, parse_create, parse_update
 
 OUT_OF_SCOPE_MESSAGE: Final = "The record would belong to a location that the caller may not see"
 
@@ -82,6 +82,7 @@ class UpdateRecord(EntityWrite[tuple[int, ParsedWrite]], TransactionWrite[tuple[
         before = await _lock_record(session, self.entity, record_id, context)
         record = write.resolve(await find_missing_references(session, write.reference_checks, context), before)
         await self.service(api).update(session, self.entity, before, record, context)
+        await _require_visible_removals(session, self.entity, before, record, context)
         updated = await _read_back(api, session, self.entity, record_id, context)
         return record_body(self.entity, updated, "updated")
 
@@ -158,6 +159,28 @@ async def _lock_record(session: WriteSession, entity: type[Entity], record_id: i
     if record is None:
         raise NotFound
     return record
+
+
+async def _require_visible_removals(
+    session: ReadSession, entity: type[Entity], before: Record, record: Record, context: RequestContext
+) -> None:
+    """Raises ValidationError where the record left a location, or a record of its own, that the caller may not see.
+
+    The members of other collections are the record's own affair.
+    """
+    if not context.principal.is_limited:
+        return
+    checks = []
+    for column in entity.meta().collection_columns:
+        field, name = column.field, column.name
+        if isinstance(field, Collection) and field.is_local and (field.inverse_of or name == entity.scope):
+            members: Iterable[int] = before[name]
+            removed = tuple(sorted(set(members).difference(record.get(name, members))))
+            checks.append(ReferenceCheck(name, name, field.of, removed, removed))
+    missing = await find_missing_references(session, checks, context)
+    for check in checks:
+        if hidden := missing.get(check.entity, set()).intersection(check.ids):
+            raise invalid_field(check.name, NOT_FOUND_MESSAGE, min(hidden))
 
 
 async def _read_back(

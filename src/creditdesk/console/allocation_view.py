@@ -16,7 +16,10 @@ from creditdesk.console.sources import SourceLink, source_links
 
 @dataclass(frozen=True, slots=True)
 class ConsideredRow:
-    """One credit of one item; `before` and `after` are what was available, `taken` is empty where it does not pay."""
+    """One credit of one item. `before` and `after` are what was available, empty for a credit that the user does not see.
+
+    `taken` is empty where it does not pay.
+    """
 
     rank: int
     name: str
@@ -80,7 +83,7 @@ def _row(
     currency: str,
 ) -> ConsideredRow:
     kind, number = _credit_key(seen["credit"])
-    before = Decimal(str(seen["available"]))
+    before = None if seen["available"] is None else Decimal(str(seen["available"]))
     taken = Decimal(str(part["taken"])) if part else Decimal(0)
     formatter = page.format
     return ConsideredRow(
@@ -88,8 +91,8 @@ def _row(
         credit_name(number, records.get((kind, number))),
         record_path(CREDIT_ENTITIES[kind], number),
         number,
-        formatter.amount(before, kind, currency),
-        formatter.amount(before - taken, kind, currency),
+        "" if before is None else formatter.amount(before, kind, currency),
+        "" if before is None else formatter.amount(before - taken, kind, currency),
         formatter.amount(-taken, kind, currency) if part else "",
         formatter.money(part["covered"], currency) if part else "",
         page.translate(reason_text(seen["reason"])),

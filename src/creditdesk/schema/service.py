@@ -35,6 +35,11 @@ class Principal:
         """Whether it is a customer who sees its own records alone."""
         return self.customers is not None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there may be records that do not exist for it."""
+        return self.is_member or self.locations is not None
+
     def sees_location(self, location_id: int | None) -> bool:
         """Whether all records of this location exist for the principal; never for a member."""
         return not self.is_member and (self.locations is None or location_id in self.locations)

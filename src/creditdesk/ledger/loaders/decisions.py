@@ -9,11 +9,14 @@ from typing import Final
 from creditdesk.entities.ledger.allocation_document import AllocationDocument
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.ledger.journal.entry import AccountType, EntryType
+from creditdesk.ledger.loaders.foreign_balances import hide_foreign_balances
 from creditdesk.ledger.loaders.rows import AccountRow, TypedRow, find_by_id, find_rows
 from creditdesk.schema.errors import NotFound
 from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
 
+_OF_ANOTHER_MEMBER: Final = "decided for another member of the team"
+_OF_ANOTHER_LOCATION: Final = "decided at another location"
 POSTED_DIRECTLY: Final = "posted directly: only the amount was checked (rule 7)"
 
 
@@ -50,7 +53,8 @@ class _DocumentRow(TypedRow, frozen=True, gc=False):
 async def load_decision(session: ReadSession, entry_id: int, context: RequestContext) -> EntryDecision:
     """The decision of one entry. Raises NotFound where the principal does not see the entry.
 
-    A member does not see decisions about what others of its team bought with its credit.
+    A member does not see decisions about what others of its team bought with its credit, and a user of locations
+    none of another location.
     """
     entry = (await find_by_id(session, _EntryRow, [entry_id])).get(entry_id)
     if entry is None or not context.principal.sees_record(entry.business_id, entry.coworker_id):
@@ -58,11 +62,10 @@ async def load_decision(session: ReadSession, entry_id: int, context: RequestCon
     if entry.allocation_id is not None:
         found = (await find_by_id(session, _DocumentRow, [entry.allocation_id])).get(entry.allocation_id)
         is_hidden = found is not None and not context.principal.sees_record(found.business_id, found.coworker_id)
-        if is_hidden and context.principal.is_member:
-            return EntryDecision("decided for another member of the team")
-        return EntryDecision(
-            f"decided by allocation #{entry.allocation_id}", entry.allocation_id, found.document if found else None
-        )
+        if is_hidden:
+            return EntryDecision(_OF_ANOTHER_MEMBER if context.principal.is_member else _OF_ANOTHER_LOCATION)
+        [document] = await hide_foreign_balances(session, [found.document if found else None], context.principal)
+        return EntryDecision(f"decided by allocation #{entry.allocation_id}", entry.allocation_id, document)
     if entry.kind is EntryType.REVERSAL:
         return EntryDecision(f"returns what entry {entry.reverses} of the same credit used (rule 30)")
     if entry.kind is not EntryType.USE:

@@ -1,0 +1,123 @@
+"""A customer of two locations: what one of them neither sees nor changes of the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest_asyncio
+from starlette.types import ASGIApp
+
+from creditdesk.entities.billing.coworker_contract import CoworkerContract
+from creditdesk.entities.billing.tariff import Tariff
+from creditdesk.entities.spaces.coworker import Coworker
+from creditdesk.entities.spaces.resource import Resource
+from creditdesk.entities.spaces.team import Team
+from creditdesk.entities.sys.business import Business
+from creditdesk.schema.repository import Store
+from tests.support.api_client import BOOKINGS, ApiClient, parse_body, result_value
+from tests.support.users import create_full_user_role, create_user_token, http_client
+
+CUSTOMERS = "/api/spaces/coworkers"
+ALLOCATIONS = "/api/ledger/allocations"
+
+
+@dataclass(frozen=True)
+class SharedCustomer:
+    """A customer of the ledger's location and of another one, with a team and a contract at each."""
+
+    id: int
+    home: int
+    away: int
+    home_team: int
+    away_team: int
+
+
+@pytest_asyncio.fixture
+async def shared(api: ApiClient) -> SharedCustomer:
+    ledger = api.ledger
+    home, away = ledger.business, await ledger.add(Business, Name="Quay", CurrencyId=ledger.currency)
+    customer = ledger.customer = await ledger.add(
+        Coworker, FullName="Ada", Email="a@x.example", Businesses=(home, away)
+    )
+    teams = {}
+    for place, main in ((home, False), (away, True)):
+        team = {"Name": f"Team {place}", "BusinessId": place, "TeamMembers": (customer,)}
+        teams[place] = await ledger.add(Team, **team)
+        plan = await ledger.add(Tariff, Name=f"Plan {place}", BusinessId=place, CurrencyId=ledger.currency)
+        await ledger.add(
+            CoworkerContract, IssuedById=place, CoworkerId=customer, TariffId=plan, Active=True, MainContract=main
+        )
+    return SharedCustomer(customer, home, away, teams[home], teams[away])
+
+
+@pytest_asyncio.fixture
+async def manager(app: ASGIApp, store: Store, shared: SharedCustomer) -> AsyncIterator[httpx.AsyncClient]:
+    """A user with every role at the ledger's location."""
+    role = await create_full_user_role(store, shared.home)
+    email = f"manager{shared.id}@example.com"
+    token = await create_user_token(store, email, is_admin=False, business_ids=[shared.home], user_role_id=role)
+    async with http_client(app, token) as client:
+        yield client
+
+
+async def test_the_record_names_teams_and_plans_of_visible_locations(
+    api: ApiClient, manager: httpx.AsyncClient, shared: SharedCustomer
+) -> None:
+    whole = await api.get(f"{CUSTOMERS}/{shared.id}")
+    assert whole["TeamIds"] == [shared.home_team, shared.away_team]
+    assert (whole["TariffName"], len(whole["CoworkerContractIds"])) == (f"Plan {shared.away}", 2)
+    [listed] = parse_body(await manager.get(CUSTOMERS, params={"Coworker_Id": f"[{shared.id}]"}))["Records"]
+    for shown in (listed, parse_body(await manager.get(f"{CUSTOMERS}/{shared.id}"))):
+        assert (shown["TeamIds"], shown["TeamName"]) == ([shared.home_team], f"Team {shared.home}")
+        assert (shown["TariffName"], len(shown["CoworkerContractIds"])) == (f"Plan {shared.home}", 1)
+
+
+async def test_a_change_takes_the_customer_from_no_other_location_or_team(
+    api: ApiClient, manager: httpx.AsyncClient, shared: SharedCustomer
+) -> None:
+    path = f"{CUSTOMERS}/{shared.id}"
+    for name, kept, hidden in (
+        ("Businesses", shared.home, shared.away),
+        ("Teams", shared.home_team, shared.away_team),
+    ):
+        for change in ({name: [kept]}, {f"Removed{name}": [hidden]}):
+            refused = await manager.put(path, json={**await api.get(path), **change})
+            assert refused.status_code == 400, change
+            [error] = refused.json()["Errors"]
+            assert (error["PropertyName"], error["Message"]) == (name, "is not found")
+    whole = await api.get(path)
+    result_value(await manager.put(path, json={**whole, "Teams": [shared.away_team], "NickName": "A"}))
+    changed = await api.get(path)
+    assert (changed["NickName"], changed["TeamIds"]) == ("A", [shared.away_team])
+    assert changed["Businesses"] == [shared.home, shared.away]
+
+
+async def test_a_decision_hides_what_credit_of_another_location_holds(
+    api: ApiClient, manager: httpx.AsyncClient, shared: SharedCustomer
+) -> None:
+    room = await api.ledger.add(Resource, Name="Pier", BusinessId=shared.away, ResourceTypeId=api.ledger.resource_type)
+    own = await api.create_credit("15.00")
+    foreign = await api.create_credit("77.00", BusinessId=shared.away, IsUniversalCredit=True)
+    at_home, away = await api.create_booking(hours=1), await api.create_booking(hours=1, ResourceId=room)
+    for booking in (at_home, away):
+        result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
+
+    def available(document: dict[str, list[dict[str, object]]]) -> dict[object, object]:
+        return {seen["credit"]: seen["available"] for seen in document["considered"]}
+
+    [listed] = parse_body(await manager.get(ALLOCATIONS, params={"AllocationDocument_SourceId": at_home}))["Records"]
+    number = listed["Id"]
+    whole = (await api.get(f"{ALLOCATIONS}/{number}"))["Document"]
+    assert available(whole) == {f"money/{own}": "15.0000", f"money/{foreign}": "77.0000"}
+    [line] = [each for each in await api.list_journal_lines(own) if each["AllocationId"] == number]
+    decision = parse_body(await manager.get(f"/api/ledger/entries/{line['Id']}/decision"))["Value"]
+    for shown in (
+        listed["Document"],
+        parse_body(await manager.get(f"{ALLOCATIONS}/{number}"))["Document"],
+        parse_body(await manager.get(ALLOCATIONS, params={"id": f"[{number}]"}))[0]["Document"],
+        decision["Allocation"],
+    ):
+        assert available(shown) == {f"money/{own}": "15.0000", f"money/{foreign}": None}
+        assert shown["parts"] == whole["parts"]

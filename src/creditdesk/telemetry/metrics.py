@@ -17,6 +17,9 @@ SLOTS: Final = ProcessSlots()
 """The numbers of this process."""
 
 SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SECONDS_SUM: Final = len(SECONDS_BUCKETS) + 1
+"""Where the sum stands in the numbers of a histogram of seconds, after its buckets and that of larger values."""
+
 SIZE_BUCKETS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 
@@ -84,10 +87,6 @@ class Histogram(Metric):
         place = self._places.get(labels)
         if place is None:
             place = self.place(*labels)
-        self.observe_at(place, value)
-
-    def observe_at(self, place: int, value: float) -> None:
-        """The same for a series whose place is known."""
         values = SLOTS.values
         values[place + bisect_left(self.buckets, value)] += 1
         values[place + len(self.buckets) + 1] += value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextvars import ContextVar
 from itertools import count
 from secrets import token_hex
@@ -15,7 +16,7 @@ SCOPE_KEY: Final = "creditdesk.request"
 UNKNOWN_ROUTE: Final = "unknown"
 
 
-class RequestRecord(Struct):
+class RequestRecord(Struct, gc=False):
     """One request. `request_id` is ASCII; `key` is a digest of its idempotency key."""
 
     request_id: bytes
@@ -36,10 +37,5 @@ class RequestRecord(Struct):
 current_request: Final[ContextVar[RequestRecord | None]] = ContextVar("current_request", default=None)
 """The request on whose behalf the code runs; None in jobs and commands."""
 
-_PREFIX = token_hex(5).encode()
-_numbers = count(1)
-
-
-def new_request_id() -> bytes:
-    """An id that no other request of any process has."""
-    return b"%s-%x" % (_PREFIX, next(_numbers))
+request_ids: Final[Iterator[bytes]] = map((token_hex(5).encode() + b"-%x").__mod__, count(1))
+"""Ids that no other request of any process has."""

@@ -10,6 +10,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import machine, report
+from benchmarks.empty_application import running_empty_application
 from benchmarks.engines import (
     DEFAULT_WORKERS,
     ENGINES,
@@ -35,7 +37,7 @@ from benchmarks.machine import (
 from benchmarks.samples import Measurement, Sample
 from benchmarks.scenarios import Scenario, all_scenarios
 from benchmarks.seeding import SeedData
-from benchmarks.server import BenchmarkServer, running_server, send_request
+from benchmarks.server import BenchmarkServer, running_server, send_and_read, send_request
 
 _OUTPUT: Final = report.RESULTS / "performance.md"
 _MAX_TRIES: Final = 2
@@ -95,9 +97,10 @@ def _measure_engine(engine: MeasuredEngine, plan: RunOptions, folder: Path, fact
     workers = plan.workers or DEFAULT_WORKERS[engine.name]
     with running_server(engine.url, workers, folder / "server.log") as server:
         at_first = resident_megabytes(server.pid)
-        for way in all_scenarios(there, engine.dialect):
+        for way in _scenarios(there, engine):
             if not plan.paths or way.name in plan.paths:
-                yield _measure_scenario(engine, plan, folder, there, server, way)
+                with _running_ceiling(engine, plan, folder, there, server, way) as measure_best:
+                    yield _measure_scenario(engine, plan, folder, there, server, way, measure_best)
         after = resident_megabytes(server.pid)
     facts.append(
         f"{engine.name}: {workers} worker{'s' if workers > 1 else ''}, "
@@ -105,6 +108,30 @@ def _measure_engine(engine: MeasuredEngine, plan: RunOptions, folder: Path, fact
         f"resident memory of each worker {_format_megabytes(at_first)} MB at first, {_format_megabytes(after)} MB after "
         "the load"
     )
+
+
+def _scenarios(there: SeedData, engine: MeasuredEngine) -> Iterator[Scenario]:
+    for way in all_scenarios(there, engine.dialect):
+        yield way
+        if way.name == "get":
+            title = "get by id, beside an empty application on the same server"
+            yield replace(way, name="served", title=title, ceiling=None, is_beside_empty=True)
+
+
+@contextmanager
+def _running_ceiling(
+    engine: MeasuredEngine, plan: RunOptions, folder: Path, there: SeedData, server: BenchmarkServer, way: Scenario
+) -> Iterator[Callable[[float], Sample] | None]:
+    """What measures the ceiling of a scenario for some seconds, if it has one."""
+    if way.is_beside_empty:
+        answer, body = send_and_read(server.port, there.token, way.requests[0])
+        workers = plan.workers or DEFAULT_WORKERS[engine.name]
+        with running_empty_application(answer, body, workers, folder) as port:
+            yield lambda seconds: measure_load(
+                LoadPlan(way.requests, port, there.token, plan.clients, seconds, False, folder)
+            )
+    else:
+        yield partial(engine.measure_ceiling, way.ceiling) if way.ceiling else None
 
 
 def _format_megabytes(megabytes: Sequence[float]) -> str:
@@ -118,6 +145,7 @@ def _measure_scenario(
     there: SeedData,
     server: BenchmarkServer,
     way: Scenario,
+    measure_best: Callable[[float], Sample] | None,
 ) -> Measurement:
     status, body = send_request(server.port, there.token, way.requests[0])
     if status != 200:
@@ -150,8 +178,8 @@ def _measure_scenario(
     best: list[Sample] = []
     for _ in range(plan.rounds):
         taken.append(_take_quiet_sample(partial(ours, plan.seconds), pids))
-        if ceiling := way.ceiling:
-            best.append(_take_quiet_sample(partial(engine.measure_ceiling, ceiling, plan.seconds), pids))
+        if measure_best:
+            best.append(_take_quiet_sample(partial(measure_best, plan.seconds), pids))
     measured = Measurement(engine.name, way.name, way.title, tuple(taken), tuple(best))
     print("  ".join(report.table_row(measured)), flush=True)
     return measured

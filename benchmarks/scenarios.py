@@ -49,6 +49,8 @@ class Scenario:
     requests: tuple[HttpRequest, ...]
     ceiling: Ceiling | None
     idempotency_keys: bool = False
+    is_beside_empty: bool = False
+    """The ceiling is an application that answers the bytes of the first request at once, on the same server."""
 
 
 class NaiveQueries(Statements):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Final
 
@@ -91,11 +91,17 @@ def _wait_until_ready(port: int, path: str, process: subprocess.Popen[bytes], lo
 
 def send_request(port: int, token: str, ask: HttpRequest) -> tuple[int, bytes]:
     """The status and body of one request, outside a measurement."""
+    response, body = send_and_read(port, token, ask)
+    return response.status, body
+
+
+def send_and_read(port: int, token: str, ask: HttpRequest) -> tuple[HTTPResponse, bytes]:
+    """The response to one request, with its headers, and the body."""
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
         connection.request(ask.method, ask.target, ask.body.encode() or None, headers)
         response = connection.getresponse()
-        return response.status, response.read()
+        return response, response.read()
     finally:
         connection.close()

@@ -7,7 +7,7 @@ import os
 import resource
 from contextlib import nullcontext
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -15,6 +15,7 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server.common import AbstractServer
 
 from creditdesk.auth.encryption import SecretCipher, encrypt_stored_secrets
 from creditdesk.auth.users_admin import count_users_who_can_sign_in
@@ -33,7 +34,7 @@ from creditdesk.cli.ports import free_port
 from creditdesk.cli.schedule_commands import new_holder, run_scheduler
 from creditdesk.cli.worker import WorkerApplication
 from creditdesk.console.templating import warm_up
-from creditdesk.settings import variable_of
+from creditdesk.settings import Settings, variable_of
 from creditdesk.storage.urls import describe_url
 from creditdesk.telemetry.log_format import log_configuration
 
@@ -72,8 +73,19 @@ def serve(
     # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
     os.environ[DATABASE_VARIABLE] = url
-    server = Granian(
-        "creditdesk.cli.serve:application",
+    server = http_server("creditdesk.cli.serve:application", host, port, workers, settings)
+    shown = f"[{host}]" if ":" in host else host
+    server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
+    scheduler = companion("jobs", run_scheduler, url, new_holder()) if jobs else nullcontext()
+    with served_metrics(url, settings.metrics), scheduler:
+        server.serve()
+    return 0
+
+
+def http_server(application: str, host: str, port: int, workers: int, settings: Settings) -> AbstractServer[Any]:
+    """The HTTP server over the ASGI application that the factory `application` makes in each worker."""
+    return Granian(
+        application,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
@@ -91,12 +103,6 @@ def serve(
         log_level=LogLevels.warning,
         log_dictconfig=log_configuration(as_text=logs_as_text(settings.log)),
     )
-    shown = f"[{host}]" if ":" in host else host
-    server.on_startup(partial(_print_start, f"http://{shown}:{port}", url, users))
-    scheduler = companion("jobs", run_scheduler, url, new_holder()) if jobs else nullcontext()
-    with served_metrics(url, settings.metrics), scheduler:
-        server.serve()
-    return 0
 
 
 def _allow_connections(wanted: int) -> int:

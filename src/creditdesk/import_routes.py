@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,10 +23,13 @@ from creditdesk.api.write_handlers import delete_record
 from creditdesk.import_documents import BATCH_SCHEMA, SUMMARIES_SCHEMA, batch_document, list_batches
 from creditdesk.job_control import JOB_CONTROL
 from creditdesk.scheduler.jobs import IMPORT_JOB
+from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.errors import StateConflict, invalid_field
 from creditdesk.schema.fields import Boolean, Text
 from creditdesk.schema.params import Param, Params
+from creditdesk.schema.repository import WriteSession
 from creditdesk.schema.service import RequestContext
+from creditdesk.telemetry.metrics import RETRIES
 from creditdesk.transfer.file_lines import StoredLines, read_lines
 from creditdesk.transfer.file_rows import MalformedFile
 from creditdesk.transfer.files import FILE_SUFFIXES
@@ -41,6 +44,7 @@ from creditdesk.transfer.import_batches import (
     take_part,
 )
 
+_ResultT = TypeVar("_ResultT")
 MAX_IMPORT_ROWS: Final = 200_000
 MAX_FILE_BYTES: Final = 25_000_000
 MAX_CALL_ROWS: Final = 2000
@@ -73,13 +77,13 @@ def import_routes() -> tuple[Route, ...]:
     batch = f"{_PATH}/batches/{{id}}"
     return (
         Route("GET", _PATH, _list_kinds, _KINDS_OPERATION),
-        Route("POST", _PATH, _import, _OPERATION),
+        Route("POST", _PATH, _import, _OPERATION, has_own_retries=True),
         Route("POST", f"{_PATH}/files", _upload, _FILE_OPERATION),
         Route("GET", f"{_PATH}/batches", _list_batches, _BATCHES_OPERATION),
         Route("GET", batch, _show_batch, _BATCH_OPERATION),
-        Route("POST", f"{batch}/check", _check, _CHECK_OPERATION),
-        Route("POST", f"{batch}/run", _run, _operation("Run", "Import the file", has_id=True)),
-        Route("POST", f"{batch}/undo", _undo, _operation("Undo", _UNDO_TITLE, has_id=True)),
+        Route("POST", f"{batch}/check", _check, _CHECK_OPERATION, has_own_retries=True),
+        Route("POST", f"{batch}/run", _run, _operation("Run", "Import the file", has_id=True), has_own_retries=True),
+        Route("POST", f"{batch}/undo", _undo, _operation("Undo", _UNDO_TITLE, has_id=True), has_own_retries=True),
     )
 
 
@@ -186,9 +190,12 @@ async def _start(
     api: ApiContext, context: RequestContext, batch_id: int, state: BatchState, changes: Mapping[str, Any]
 ) -> Response:
     """Begins a state; takes the first parts now, and leaves the others to the job."""
-    async with api.store.write_session() as session:
+
+    async def start(session: WriteSession) -> None:
         await begin(session, batch_id, state, changes, context)
         await JOB_CONTROL.request(session, IMPORT_JOB, context.now)
+
+    await _transact(api, start)
     await _take_parts(api, batch_id, INLINE_SECONDS)
     return await _answer(api, context, batch_id, "The import was started.")
 
@@ -199,16 +206,29 @@ async def _import(api: ApiContext, request: Request, context: RequestContext, _i
     params = await _body(api, request, _PARAMS)
     file = await _read_file(params[_ROWS].encode(), ".csv", MAX_CALL_ROWS, "Csv")
     is_check = bool(params[_DRY_RUN])
-    async with api.store.write_session() as session:
-        batch_id = await store_batch(session, params[_KIND], params[_FILE_NAME], file, context)
+
+    async def start(session: WriteSession) -> int:
+        stored = await store_batch(session, params[_KIND], params[_FILE_NAME], file, context)
         state = BatchState.CHECKING if is_check else BatchState.IMPORTING
-        await begin(session, batch_id, state, _mapping(params, file.headings), context)
+        await begin(session, stored, state, _mapping(params, file.headings), context)
+        return stored
+
+    batch_id = await _transact(api, start)
     await _take_parts(api, batch_id, float("inf"))
     response = await _answer(api, context, batch_id, None)
     if is_check:
-        async with api.store.write_session() as session:
-            await delete_batch(session, batch_id)
+        await _transact(api, partial(delete_batch, batch_id=batch_id))
     return response
+
+
+async def _transact(api: ApiContext, work: Callable[[WriteSession], Awaitable[_ResultT]]) -> _ResultT:
+    """Does one of the transactions of a call, once more after a lost race."""
+
+    async def transact() -> _ResultT:
+        async with api.store.write_session() as session:
+            return await work(session)
+
+    return await retry_conflict(transact, partial(RETRIES.count, "conflict"))
 
 
 async def _body(api: ApiContext, request: Request, declared: tuple[Param, ...]) -> Params:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from tests.support.api_client import CREDITS, AdjustableClock, ApiClient, succee
 from tests.support.failing_store import RacedStore
 from tests.support.users import create_location, create_user_token, http_client
 
+IMPORTS = "/api/admin/imports"
 CLOSINGS = "/api/reports/closings"
 CSV = "FullName,Email\nAda Lovelace,ada.of.the.import@example.com\n"
 
@@ -48,7 +51,7 @@ async def test_a_write_at_any_path_runs_again(http: httpx.AsyncClient, raced: Ra
         (f"{CLOSINGS}/reopen", closed | {"Reason": "A late invoice"}),
         ("/api/members/links", {"CoworkerId": customer, "Purpose": "sign-in"}),
         ("/api/sys/savedviews", view),
-        ("/api/admin/imports", {"Records": "coworkers", "Csv": CSV}),
+        (IMPORTS, {"Records": "coworkers", "Csv": CSV}),
         (CREDITS, api.credit_body("5.00")),
     ):
         raced.lose_next()
@@ -59,6 +62,41 @@ async def test_a_write_at_any_path_runs_again(http: httpx.AsyncClient, raced: Ra
     raced.lose_next()
     left = await http.post("/api/token/revoke", data={"token": session})
     assert (left.status_code, raced.is_losing) == (200, False), left.text
+
+
+async def test_an_import_that_loses_any_of_its_transactions_has_one_effect(
+    http: httpx.AsyncClient, raced: RacedStore
+) -> None:
+    async def batches() -> set[int]:
+        return {each["Id"] for each in (await http.get(f"{IMPORTS}/batches")).json()}
+
+    async def post(path: str, lost: int, **body: object) -> dict[str, Any] | None:
+        """The result of a call whose transaction with this number loses; None where it has not so many."""
+        raced.lose_next(lost)
+        answer = await http.post(path, json=body)
+        has_lost = not raced.is_losing
+        raced.restore()
+        assert succeeded(answer), (path, lost, answer.text)
+        return dict(answer.json()["Value"]) if has_lost else None
+
+    for is_check in (True, False):
+        for lost in count():
+            before = await batches()
+            csv = f"FullName,Email\nAda,ada.{is_check}.{lost}@example.com\n"
+            done = await post(IMPORTS, lost, Records="coworkers", Csv=csv, DryRun=is_check)
+            assert len(await batches() - before) == (0 if is_check else 1)
+            if done is None:
+                break
+            assert (done["Added"], done["MessageCount"]) == (1, 0)
+        assert lost > 2
+    for lost in count():
+        csv = f"Name\nTeam {lost}\n"
+        batch = (await http.post(IMPORTS, json={"Records": "teams", "Csv": csv})).json()["Value"]["Id"]
+        undone = await post(f"{IMPORTS}/batches/{batch}/undo", lost)
+        if undone is None:
+            break
+        assert (undone["State"], undone["Deleted"], undone["MessageCount"]) == ("undone", 1, 0), lost
+    assert lost > 2
 
 
 async def test_closings_with_one_key_have_one_answer(http: httpx.AsyncClient, store: Store) -> None:

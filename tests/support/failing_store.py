@@ -93,17 +93,28 @@ class FailingStore:
 
 
 class RacedStore(FailingStore):
-    """Forwards to a store; after `lose_next` the next write session ends as one that another came before."""
+    """Forwards to a store; after `lose_next` a write session ends as one that another came before."""
 
-    is_losing = False
+    _commits_before_loss = -1
 
-    def lose_next(self) -> None:
-        self.is_losing = True
+    @property
+    def is_losing(self) -> bool:
+        """Whether the write session that is to lose has not ended yet."""
+        return self._commits_before_loss >= 0
+
+    def lose_next(self, after: int = 0) -> None:
+        """Makes the next write session lose, or a later one `after` so many."""
+        self._commits_before_loss = after
+
+    def restore(self) -> None:
+        super().restore()
+        self._commits_before_loss = -1
 
     @asynccontextmanager
     async def write_session(self) -> AsyncIterator[WriteSession]:
         async with self.store.write_session() as session:
             yield session
             if self.is_losing:
-                self.is_losing = False
-                raise Conflict("Another change came first")
+                self._commits_before_loss -= 1
+                if not self.is_losing:
+                    raise Conflict("Another change came first")

@@ -77,7 +77,8 @@ class Route:
     """One method on one path.
 
     `{id}` in the path is a positive number, passed to the handler as `record_id` (0 without one).
-    `operation` is what the OpenAPI document says of it. Public routes need no credentials.
+    `operation` is what the OpenAPI document says of it. Public routes need no credentials. A handler that commits
+    several transactions `has_own_retries`: it repeats each of them after a lost race, and is not called again as a whole.
     """
 
     method: str
@@ -86,6 +87,7 @@ class Route:
     operation: Mapping[str, Any] = field(default_factory=dict)
     is_public: bool = False
     replica: ReplicaUse = ReplicaUse.NEVER
+    has_own_retries: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

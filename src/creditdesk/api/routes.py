@@ -157,8 +157,8 @@ class Api:
 
 
 async def _run(route: Route, handle: Callable[[], Awaitable[Response]]) -> Response:
-    """The handler's response. Every write, and no read, runs again after a deadlock or a lost race."""
-    return await (handle() if route.method in SAFE_METHODS else _again(handle))
+    """The handler's response. A write of one transaction, and no read, runs again after a deadlock or a lost race."""
+    return await (handle() if route.method in SAFE_METHODS or route.has_own_retries else _again(handle))
 
 
 async def _again(transact: Callable[[], Awaitable[_AnswerT]]) -> _AnswerT:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,12 +19,14 @@ from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.entities.ledger.import_batch import ImportBatch
 from creditdesk.entities.ledger.import_part import ImportPart
 from creditdesk.entities.spaces.booking import Booking
+from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.entity import Entity, Record
 from creditdesk.schema.errors import Conflict, DomainError, NotFound, StateConflict
 from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import Store, WriteSession, delete_matching, find_first
 from creditdesk.schema.service import Principal, RequestContext
+from creditdesk.telemetry.metrics import RETRIES
 from creditdesk.transfer.dependency_order import TRANSFERRED
 from creditdesk.transfer.file_format import FileFormat
 from creditdesk.transfer.file_lines import StoredLines
@@ -212,10 +215,14 @@ async def _undo_part(store: Store, batch: Record, part: Record, delete: RecordRe
     context = RequestContext(Principal(batch["RequestedBy"], batch["UpdatedBy"], unrestricted=True), now)
     added = list(parse_id_ranges(part["AddedIds"]))
     kept: list[str] = []
+
+    async def delete_one(record_id: int) -> None:
+        async with store.write_session() as session:
+            await delete(session, entity, record_id, context)
+
     for record_id in reversed(added):
         try:
-            async with store.write_session() as session:
-                await delete(session, entity, record_id, context)
+            await retry_conflict(partial(delete_one, record_id), partial(RETRIES.count, "conflict"))
         except NotFound:
             continue
         except DomainError as error:

@@ -223,6 +223,18 @@ async def test_what_is_planted_once_is_found_once(reports: ReportClient, code: E
     assert found["Severity"] == EXCEPTION_RULES[code].severity.value
 
 
+async def test_a_change_of_printing_credit_without_a_reason_is_found(reports: ReportClient) -> None:
+    ledger = reports.ledger
+    prints = await ledger.add_rate(5, "1", resource_types=(), IsPrintingCredit=True)
+    credit = await reports.grant_time(9, ExtraServiceId=prints)
+    await ledger.post_time_use(credit)
+    async with ledger.store.write_session() as session:
+        await adjust(session, (AccountType.TIME, credit), 2, " ", ledger.request_context(), ledger.context)
+    of_location = await exceptions(reports, LocationIds=ledger.business)
+    [found] = [each for each in of_location if (each["Kind"], each["CreditId"]) == ("printing", credit)]
+    assert (found["Code"], found["Amount"]) == ("no_reason", "2")
+
+
 async def test_a_location_without_a_time_zone_is_listed(reports: ReportClient) -> None:
     ledger = reports.ledger
     new = await ledger.add(Business, Name="Yard", CurrencyId=ledger.currency)

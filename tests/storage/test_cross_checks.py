@@ -52,7 +52,9 @@ async def test_find_unequal_compares_with_the_newest_value(store: Store) -> None
     states = with_ids(AccountState, [equal, differs, without, unknown])
     async with store.read_session() as session:
         newest = newest_grant(ours, "CreditId")
-        assert await session.find_unequal(AccountState, "PricePaid", newest, (states,), scale=2) == [differs]
+        for of_most in (False, True):
+            found = await session.find_unequal(AccountState, "PricePaid", newest, (states,), scale=2, of_most=of_most)
+            assert found == [differs]
 
 
 async def test_find_unmatched_pairs_every_column(store: Store) -> None:

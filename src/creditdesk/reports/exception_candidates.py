@@ -12,6 +12,7 @@ from typing import Final
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.pool_cap import PoolCap
 from creditdesk.entities.spaces.team import Team
+from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType, epoch_microseconds
 from creditdesk.ledger.journal.mapping import MAPPINGS, MONEY_MAPPING, TIME_MAPPING, AccountKey, CreditTypeMapping
 from creditdesk.ledger.loaders.expiry import find_expired, without_charges
@@ -20,7 +21,7 @@ from creditdesk.reports.ledger_view import LocationInfo
 from creditdesk.reports.periods import end_cut
 from creditdesk.reports.request import ReportRequest
 from creditdesk.reports.values import END_OF_TIME
-from creditdesk.schema.cross_checks import Newest
+from creditdesk.schema.cross_checks import Counterpart, Newest, Pairing
 from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import ReadSession
 
@@ -30,6 +31,12 @@ _BENEFIT_COLUMNS: Final = {
     MONEY_MAPPING: ("CoworkerContractUniqueId", "TariffBookingCreditId", "ValidFrom"),
     TIME_MAPPING: ("CoworkerContractUniqueId", "ExtraServiceId", "ValidFrom"),
 }
+_PRINTING: Final = Counterpart(
+    TIME_MAPPING.credit_entity,
+    (Pairing("Id", "CreditId"),),
+    where(TIME_MAPPING.credit_entity, ExtraServiceIsPrintingCredit=True),
+)
+"""The record of an entry of printing credit."""
 
 
 async def find_candidates(
@@ -38,10 +45,11 @@ async def find_candidates(
     """Every credit of the locations that a rule can find something about, by recording, and others."""
     ids = tuple(locations) or (0,)
     found = await _questioned(session, locations)
+    of_most = 2 * len(locations) > await session.count(Business)
     for mapping in MAPPINGS.values():
         of_locations = where(mapping.credit_entity, BusinessId=ids)
         if not request.is_of_past:
-            found |= _accounts(mapping, await _unexplained(session, mapping, of_locations))
+            found |= _accounts(mapping, await _unexplained(session, mapping, of_locations, of_most=of_most))
         found |= await _unrecorded_expiries(session, mapping, request)
         benefit = _BENEFIT_COLUMNS[mapping]
         found |= _accounts(mapping, await session.find_repeated(mapping.credit_entity, benefit, of_locations))
@@ -62,26 +70,25 @@ async def _questioned(session: ReadSession, locations: Collection[int]) -> set[A
 
     A posted use of printing credit has no field for the print job.
     """
-    columns = ("Override", "CreditKind", "CreditId", "BusinessId")
-    rows = await session.find_listed(JournalLine, "questioned", columns)
-    entity, time = TIME_MAPPING.credit_entity, AccountType.TIME
-    prints: set[int] = set()
-    if any(kind == time.value for _, kind, _, _ in rows):
-        of_printing = where(entity, ExtraServiceIsPrintingCredit=True)
-        prints = {record["Id"] for record in await session.find(entity, of_printing, columns=("Id",))}
-    return {
-        (AccountType(kind), credit_id)
-        for override, kind, credit_id, location in rows
-        if location in locations and (override or kind != time.value or credit_id not in prints)
-    }
+    columns = ("CreditKind", "CreditId", "BusinessId")
+    without_reason = await session.find_listed(JournalLine, "unreasoned", columns)
+    overridden = await session.find_listed(JournalLine, "questioned", columns, where(JournalLine, Override=True))
+    rows = [*without_reason, *overridden]
+    for mapping in MAPPINGS.values():
+        others = where(JournalLine, Override=False, CreditKind=mapping.account_type.value)
+        printing = _PRINTING if mapping is TIME_MAPPING else None
+        rows += await session.find_listed(JournalLine, "questioned", columns, others, without=printing)
+    return {(AccountType(kind), credit_id) for kind, credit_id, location in rows if location in locations}
 
 
-async def _unexplained(session: ReadSession, mapping: CreditTypeMapping, filters: tuple[Filter, ...]) -> list[int]:
+async def _unexplained(
+    session: ReadSession, mapping: CreditTypeMapping, filters: tuple[Filter, ...], *, of_most: bool
+) -> list[int]:
     """Credits whose record shows another balance than the journal."""
     newest = newest_entry(mapping.account_type, "BalanceAfter")
     with_balance = (*filters, *without_charges(mapping))
     return await session.find_unequal(
-        mapping.credit_entity, mapping.remaining_field, newest, with_balance, scale=mapping.scale
+        mapping.credit_entity, mapping.remaining_field, newest, with_balance, scale=mapping.scale, of_most=of_most
     )
 
 

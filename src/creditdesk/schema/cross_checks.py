@@ -49,9 +49,19 @@ class CrossChecks(Protocol):
     """Finds what stands out. Each answer is small, though every record is looked at."""
 
     async def find_unequal(
-        self, entity: type[Entity], column: str, newest: Newest, filters: Sequence[Filter] = (), *, scale: int = 1
+        self,
+        entity: type[Entity],
+        column: str,
+        newest: Newest,
+        filters: Sequence[Filter] = (),
+        *,
+        scale: int = 1,
+        of_most: bool = False,
     ) -> list[int]:
-        """Ids of records that match, and whose `column` times `scale` is not the newest value for their Id."""
+        """Ids of records that match, and whose `column` times `scale` is not the newest value for their Id.
+
+        With `of_most` it is prepared that most records match.
+        """
 
     async def find_unmatched(
         self, entity: type[Entity], counterpart: Counterpart, filters: Sequence[Filter], limit: int | None = None
@@ -63,8 +73,19 @@ class CrossChecks(Protocol):
     ) -> list[int]:
         """Ids of records that match and share the values of all columns with another one; nulls are not shared."""
 
-    async def find_listed(self, entity: type[Entity], index: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """The distinct values, as filters compare them, of columns of a partial index."""
+    async def find_listed(
+        self,
+        entity: type[Entity],
+        index: str,
+        columns: Sequence[str],
+        filters: Sequence[Filter] = (),
+        *,
+        without: Counterpart | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """The distinct values, as filters compare them, of columns of a partial index.
+
+        Only of its records that match and that have no counterpart, where one is given.
+        """
 
     async def find_grouped(
         self, entity: type[Entity], by: str, member: str, filters: Sequence[Filter]

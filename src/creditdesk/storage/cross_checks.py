@@ -29,23 +29,31 @@ class CrossCheckReads(ABC):
         """Executes a statement and returns its rows."""
 
     async def find_unequal(
-        self, entity: type[Entity], column: str, newest: Newest, filters: Sequence[Filter] = (), *, scale: int = 1
+        self,
+        entity: type[Entity],
+        column: str,
+        newest: Newest,
+        filters: Sequence[Filter] = (),
+        *,
+        scale: int = 1,
+        of_most: bool = False,
     ) -> list[int]:
         value = f"t.{column_name(entity.meta().columns[column])}"
-        latest = self._newest(newest, "t.id", first=len(filters))
+        # SQLite looks up a value faster than PostgreSQL passes over the few of one record.
+        if of_most and self.dialect.name == "postgresql":
+            latest = Fragment("coalesce(l.value, 0)")
+            join = Fragment(" LEFT JOIN (") + self._every_newest(newest, first=len(filters)) + Fragment(") AS l")
+            join += Fragment(" ON l.key = t.id")
+        else:
+            latest, join = self._newest(newest, "t.id", first=len(filters)), None
         differs = Fragment(f"{value} * {scale} <> ") + latest
-        statement = self._select_ids(entity, filters, differs)
+        statement = self._select_ids(entity, filters, differs, join)
         return await self._ids(statement, (*filters, *newest.filters))
 
     async def find_unmatched(
         self, entity: type[Entity], counterpart: Counterpart, filters: Sequence[Filter], limit: int | None = None
     ) -> list[int]:
-        paired = " AND ".join(_paired(counterpart.entity, entity, each) for each in counterpart.pairings)
-        matched = self._conditions(counterpart.entity, counterpart.filters, first=len(filters))
-        missing = Fragment(f"NOT EXISTS (SELECT 1 FROM {table_name(counterpart.entity)} AS n WHERE {paired}")
-        for each in matched:
-            missing += Fragment(" AND ") + each
-        missing += Fragment(")")
+        missing = self._without(entity, counterpart, first=len(filters))
         statement = self._select_ids(entity, filters, missing)
         if limit is not None:
             statement += Fragment(f" LIMIT {limit}")
@@ -57,18 +65,32 @@ class CrossCheckReads(ABC):
         joins = Joins(entity)
         compared = [self.statements.compared_expression(entity.meta().columns[name], joins) for name in columns]
         values = ", ".join(compared)
-        known = " AND ".join(f"{each} IS NOT NULL" for each in compared)
-        repeated = Fragment(f"SELECT {values} FROM {table_name(entity)} AS t") + self._where(entity, filters, known)
-        repeated += Fragment(f" GROUP BY {values} HAVING count(*) > 1")
-        statement = self._select_ids(entity, filters, Fragment(f"({values}) IN (") + repeated + Fragment(")"))
-        return await self._ids(statement, filters)
+        known = Fragment(" AND ".join(f"{each} IS NOT NULL" for each in compared))
+        # Parallel workers would each compute a subquery of their own.
+        repeated = Fragment(f"WITH repeated AS MATERIALIZED (SELECT {values} FROM {table_name(entity)} AS t")
+        repeated += self._where(entity, filters, known) + Fragment(f" GROUP BY {values} HAVING count(*) > 1) ")
+        member = Fragment(f"({values}) IN (SELECT * FROM repeated)")
+        return await self._ids(repeated + self._select_ids(entity, filters, member), filters)
 
-    async def find_listed(self, entity: type[Entity], index: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        [condition] = [each.condition for each in entity.covering_indexes if each.name == index]
+    async def find_listed(
+        self,
+        entity: type[Entity],
+        index: str,
+        columns: Sequence[str],
+        filters: Sequence[Filter] = (),
+        *,
+        without: Counterpart | None = None,
+    ) -> list[tuple[Any, ...]]:
+        [listed] = [each.condition for each in entity.covering_indexes if each.name == index]
         joins = Joins(entity)
         chosen = [self.statements.compared_expression(entity.meta().columns[name], joins) for name in columns]
-        text = f"SELECT DISTINCT {', '.join(chosen)} FROM {table_name(entity)} AS t WHERE {condition}"
-        return [tuple(row) for row in await self.fetch(text, ())]
+        condition = Fragment(f"({listed})")
+        if without is not None:
+            condition += Fragment(" AND ") + self._without(entity, without, first=len(filters))
+        statement = Fragment(f"SELECT DISTINCT {', '.join(chosen)} FROM {table_name(entity)} AS t")
+        statement += self._where(entity, filters, condition)
+        bound = statement.numbered(self.dialect).bind((*filters, *(without.filters if without else ())))
+        return [tuple(row) for row in await self.fetch(bound.text, bound.values)]
 
     async def find_grouped(
         self, entity: type[Entity], by: str, member: str, filters: Sequence[Filter]
@@ -115,9 +137,31 @@ class CrossCheckReads(ABC):
         text = f"coalesce((SELECT n.{column_name(columns[newest.value])} FROM {table_name(entity)} AS n WHERE "
         text += "".join(f"{each.text} AND " for each in matched)
         text += f"n.{column_name(columns[newest.key])} = {key}{condition} ORDER BY "
-        last = self.dialect.nulls_last
-        text += ", ".join(f"n.{column_name(columns[name])} DESC{last}" for name in newest.order)
-        return Fragment(f"{text} LIMIT 1), 0)", tuple(p for each in matched for p in each.parameters))
+        return Fragment(f"{text}{self._newest_first(newest)} LIMIT 1), 0)", _parameters(matched))
+
+    def _every_newest(self, newest: Newest, *, first: int) -> Fragment:
+        """Rows `key, value`: the newest value for each key that has one, in the order of the index of `Newest`."""
+        entity, columns = newest.entity, newest.entity.meta().columns
+        key, value = (f"n.{column_name(columns[name])}" for name in (newest.key, newest.value))
+        matched = self._conditions(entity, newest.filters, first)
+        text = f"SELECT DISTINCT ON ({key}) {key} AS key, {value} AS value FROM {table_name(entity)} AS n"
+        text += f" WHERE {' AND '.join(each.text for each in matched)}" if matched else ""
+        order = f" ORDER BY {key} DESC{self.dialect.nulls_last}, {self._newest_first(newest)}"
+        return Fragment(text + order, _parameters(matched))
+
+    def _newest_first(self, newest: Newest) -> str:
+        columns, last = newest.entity.meta().columns, self.dialect.nulls_last
+        return ", ".join(f"n.{column_name(columns[name])} DESC{last}" for name in newest.order)
+
+    def _without(self, entity: type[Entity], counterpart: Counterpart, *, first: int) -> Fragment:
+        """The condition that a record `t` has no counterpart, whose arguments begin at `first`."""
+        joins = Joins(counterpart.entity)
+        joins.aliases[()] = "n"
+        paired = [Fragment(_paired(counterpart.entity, entity, each)) for each in counterpart.pairings]
+        matched = self.statements.numbered_conditions(counterpart.filters, joins, first)
+        counterparts = f"SELECT 1 FROM {table_name(counterpart.entity)} AS n{joins.text} WHERE "
+        conditions = Fragment.join(" AND ", [*paired, *matched])
+        return Fragment(f"NOT EXISTS ({counterparts}") + conditions + Fragment(")")
 
     def _conditions(self, entity: type[Entity], filters: Sequence[Filter], first: int) -> list[Fragment]:
         """Conditions on the alias `n`, whose arguments begin at `first`."""
@@ -125,20 +169,23 @@ class CrossCheckReads(ABC):
         joins.aliases[()] = "n"
         return self.statements.numbered_conditions(filters, joins, first)
 
-    def _select_ids(self, entity: type[Entity], filters: Sequence[Filter], condition: Fragment) -> Fragment:
-        where = self._where(entity, filters, condition.text)
-        return Fragment(
-            f"SELECT t.id FROM {table_name(entity)} AS t{where.text} ORDER BY t.id",
-            (*where.parameters, *condition.parameters),
-        )
+    def _select_ids(
+        self, entity: type[Entity], filters: Sequence[Filter], condition: Fragment, join: Fragment | None = None
+    ) -> Fragment:
+        source = Fragment(f"SELECT t.id FROM {table_name(entity)} AS t") + (join or Fragment(""))
+        return source + self._where(entity, filters, condition) + Fragment(" ORDER BY t.id")
 
-    def _where(self, entity: type[Entity], filters: Sequence[Filter], condition: str) -> Fragment:
+    def _where(self, entity: type[Entity], filters: Sequence[Filter], condition: Fragment) -> Fragment:
         where = self.statements.where(entity, filters, Joins(entity))
-        return where + Fragment(f"{' AND' if where.text else ' WHERE'} {condition}")
+        return where + Fragment(f"{' AND' if where.text else ' WHERE'} ") + condition
 
     async def _ids(self, statement: Fragment, filters: Sequence[Filter]) -> list[int]:
         bound = statement.numbered(self.dialect).bind(filters)
         return [row[0] for row in await self.fetch(bound.text, bound.values)]
+
+
+def _parameters(fragments: Sequence[Fragment]) -> tuple[Parameter, ...]:
+    return tuple(parameter for each in fragments for parameter in each.parameters)
 
 
 def _paired(other: type[Entity], own: type[Entity], pairing: Pairing) -> str:

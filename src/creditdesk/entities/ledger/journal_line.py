@@ -33,6 +33,11 @@ class JournalLine(
             "OR (kind IN ('adjustment', 'void') AND trim(reason) IN ('', 'voided'))",
         ),
         CoveringIndex(
+            "unreasoned",
+            ("CreditKind", "CreditId", "BusinessId"),
+            condition="kind IN ('adjustment', 'void') AND trim(reason) IN ('', 'voided')",
+        ),
+        CoveringIndex(
             "cancelled", ("BusinessId", "SourceId"), condition="cause = 'cancelled' AND source_kind = 'booking'"
         ),
     ),
@@ -40,7 +45,7 @@ class JournalLine(
     """An entry of a credit's journal; never changed and never deleted (rule 1).
 
     The index `balance` finds the balance at a time with one lookup (rule 4). The exceptions report looks only
-    at the credits in `questioned`, and at the bookings in `cancelled`. Amounts are in
+    at the credits in `questioned` and `unreasoned`, and at the bookings in `cancelled`. Amounts are in
     ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
     references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
     `MemberId` is the customer who used a team's credit, null where the credit's owner did.

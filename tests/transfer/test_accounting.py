@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
-import subprocess
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -22,11 +20,15 @@ from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
 from creditdesk.schema.repository import Store
 from creditdesk.transfer.account_mapping import AccountMapping, MappingError, load_mapping
-from creditdesk.transfer.accounting import hledger_journal, quickbooks_csv, xero_csv
+from creditdesk.transfer.accounting import (
+    hledger_journal,
+    quickbooks_csv,
+    xero_csv,
+)
 from tests.reports.random_lives import RandomLife
+from tests.support.hledger import HLEDGER, hledger_balances
 from tests.support.ledger_builder import ADMIN_PRINCIPAL
 
-HLEDGER = shutil.which("hledger")
 MAPPING = AccountMapping()
 
 
@@ -69,21 +71,10 @@ def test_every_journal_of_hledger_balances_and_ends_at_what_is_owed(view: Ledger
 
 @pytest.mark.skipif(HLEDGER is None, reason="hledger is not installed")
 def test_hledger_accepts_the_journal_and_computes_the_same_balances(view: LedgerView, tmp_path: Path) -> None:
-    file = tmp_path / "credit.journal"
-    file.write_text(hledger_journal(view, MAPPING), "utf-8")
-
-    def hledger(*arguments: str) -> str:
-        done = subprocess.run(
-            [str(HLEDGER), "-f", str(file), *arguments], capture_output=True, text=True, check=False, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    hledger("check")
-    table = hledger("balance", "Liabilities", "--flat", "--no-total", "-O", "csv", "--layout=bare")
-    rows = list(csv.DictReader(io.StringIO(table)))
-    computed = {row["commodity"]: -Decimal(row["balance"]) for row in rows if Decimal(row["balance"])}
-    assert computed == owed(view)
+    computed: dict[str, Decimal] = defaultdict(Decimal)
+    for (_, unit), amount in hledger_balances(str(HLEDGER), hledger_journal(view, MAPPING), tmp_path).items():
+        computed[unit] += amount
+    assert {unit: amount for unit, amount in computed.items() if amount} == owed(view)
 
 
 def test_the_journal_asserts_what_is_owed(view: LedgerView) -> None:

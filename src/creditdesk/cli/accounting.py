@@ -14,11 +14,10 @@ from creditdesk.cli.jobs import JOB_ACTOR
 from creditdesk.cli.output import CliError, echo
 from creditdesk.private_files import open_private_text
 from creditdesk.reports.ledger_view import LedgerView
-from creditdesk.reports.loader import load_view
 from creditdesk.reports.request import parse_report_request
 from creditdesk.schema.service import Principal
 from creditdesk.transfer.account_mapping import MappingError, load_mapping
-from creditdesk.transfer.accounting import ACCOUNTING_FORMATS
+from creditdesk.transfer.accounting import ACCOUNTING_FORMATS, load_accounting_view
 
 
 def accounting(
@@ -45,7 +44,7 @@ def accounting(
 
     async def load() -> LedgerView:
         async with open_database(database) as store, store.read_session() as session:
-            return await load_view(session, request)
+            return await load_accounting_view(session, request)
 
     text = ACCOUNTING_FORMATS[format](asyncio.run(load()), accounts)
     with open_private_text(out, newline="") as file:

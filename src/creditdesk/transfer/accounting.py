@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -20,12 +21,40 @@ from creditdesk.ledger.journal.entry import from_epoch_microseconds
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.csv_files import inert_text
 from creditdesk.reports.ledger_view import LedgerView
+from creditdesk.reports.loader import load_locations, load_view
 from creditdesk.reports.postings import DailyJournal, LiabilityAccount, daily_journals, liability_balances
+from creditdesk.reports.request import ReportRequest
+from creditdesk.schema.repository import ReadSession
 from creditdesk.transfer.account_mapping import AccountMapping
 
 _LETTERS: Final = re.compile("[A-Za-z]+")
 _NOT_IN_COMMODITY: Final = re.compile(r"[^\w -]")
 _NOT_IN_NAME: Final = re.compile(r"[;|\[\]()\x00-\x1f]")
+
+
+async def load_accounting_view(session: ReadSession, request: ReportRequest) -> LedgerView:
+    """The view of a request for `ACCOUNTING_FORMATS`, in which every location has a name of its own.
+
+    Raises ValidationError like `load_view`.
+    """
+    view = await load_view(session, request)
+    # Whichever locations are exported, each keeps its account.
+    every = await load_locations(session, replace(request, locations=()))
+    names = distinct_names({each.id: each.name for each in every.values()})
+    return replace(view, locations={i: replace(each, name=names[i]) for i, each in view.locations.items()})
+
+
+def distinct_names(names: Mapping[int, str]) -> dict[int, str]:
+    """The names by Id; those that programs for accounting may not tell apart, and blank ones, with the Id."""
+    plain = {i: " ".join(_NOT_IN_NAME.sub(" ", name).split()) for i, name in names.items()}
+    uses = Counter(map(str.casefold, plain.values()))
+    found: dict[int, str] = {}
+    for i, name in plain.items():
+        own = names[i] if name and uses[name.casefold()] == 1 else f"{name} #{i}".strip()
+        while own != names[i] and uses[own.casefold()]:
+            own += f" #{i}"
+        found[i] = own
+    return found
 
 
 def hledger_journal(view: LedgerView, mapping: AccountMapping) -> str:

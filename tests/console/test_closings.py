@@ -131,6 +131,21 @@ async def test_closing_without_a_folder_says_what_to_set(client: httpx.AsyncClie
     assert (succeeded(answer), "report_folder" in answer.text) == (False, True)
 
 
+async def test_closing_into_a_folder_that_cannot_be_written_leaves_the_month_open(
+    store: Store, clock: AdjustableClock, admin_token: str, http: httpx.AsyncClient, tmp_path: Path, month: str
+) -> None:
+    location = await create_location(store, "No Room")
+    (tmp_path / "file").touch()
+    app = build_app(store, Settings(report_folder=str(tmp_path / "file" / "reports")), clock)
+    async with http_client(app, admin_token) as client, browser(app, admin_token) as operator:
+        answer = await client.post(API, json={"LocationId": location, "Month": month})
+        assert (succeeded(answer), "Not a directory. Set report_folder" in answer.text) == (False, True)
+        shown = await operator.post(f"{PAGE}/{location}/{month}/close")
+        assert (shown.status_code, "Not a directory" in shown.text) == (409, True)
+    preview = parse_body(await http.get(f"{API}/preview", params={"LocationId": location, "Month": month}))["Value"]
+    assert (preview["State"], preview["ClosedUntil"], preview["CanClose"]) == ("open", None, True)
+
+
 async def test_readers_see_months_of_their_locations_and_close_none(
     closing_app: ASGIApp, store: Store, api: ApiClient, month: str
 ) -> None:

@@ -130,6 +130,30 @@ def test_compose_file_names_what_it_mounts() -> None:
     assert {service["command"][0] for service in services.values() if "command" in service} <= set(app)
 
 
+def _servers() -> dict[str, tuple[list[str], str]]:
+    """The command of every server that the files start, and where it writes reports."""
+    unit = (DEPLOY / "systemd" / "creditdesk.service").read_text("utf-8")
+    folder = re.search(r"^Environment=CREDITDESK_REPORT_FOLDER=(.+)$", unit, re.MULTILINE)
+    started = re.search(r"^ExecStart=\S+ (.+)$", unit, re.MULTILINE)
+    assert folder
+    assert started
+    servers = {"systemd": (started[1].split(), folder[1])}
+    compose = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text("utf-8"))["services"]["server"]
+    servers["compose"] = compose["command"], compose["volumes"][0].partition(":")[2]
+    for name, _, container in _containers():
+        if container["args"][0] == "serve":
+            servers[name] = container["args"], container["volumeMounts"][-1]["mountPath"]
+    return servers
+
+
+def test_every_server_runs_the_jobs_and_keeps_reports() -> None:
+    servers = _servers()
+    assert len(servers) == 3
+    for name, (command, folder) in servers.items():
+        assert "--jobs" in command, name
+        assert folder in ("/data", "/data/reports", "/var/lib/creditdesk/reports"), name
+
+
 def test_proxy_configuration_is_valid() -> None:
     _run(_system_program("caddy"), "validate", "--adapter", "caddyfile", "--config", DEPLOY / "compose" / "Caddyfile")
 

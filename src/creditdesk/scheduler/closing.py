@@ -6,12 +6,14 @@ Reopening is possible; both are records that every later report of the month sho
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -90,7 +92,8 @@ async def close_month(
     """Closes the month of a location that begins on `month`, with everything before it (rule 37).
 
     `record_answer` stores what the caller answers in the transaction that closes the month. Raises
-    StateConflict before its end, for a closed one, and while a balance or a hash chain is not explained.
+    StateConflict before its end, for a closed one, while a balance or a hash chain is not explained, and where the
+    folder of the reports cannot be written to.
     """
     label, store = f"{month:%Y-%m}", context.store
     following = add_months(month, 1)
@@ -104,6 +107,7 @@ async def close_month(
         raise StateConflict(f"{label} is closed. Reopen it first.")
     if problems := await store.read_detached(partial(closing_problems, context, location_id)):
         raise StateConflict(_problems_message(label, problems))
+    _check_folder(context.folder)
     async with store.write_session() as session:
         await _lock_closings(session, location_id)
         # A closing that was interrupted has locked the month already.
@@ -126,10 +130,12 @@ async def close_month(
             raise StateConflict(f"{label} is closed. Reopen it first.")
         number = sum(row.month == label and row.action == CLOSED for row in closings) + 1
         folder = context.folder / "closings" / f"{location_id}-{label}-{number}"
-        hashes = {_write(folder / name, body): sha256(body).hexdigest() for name, body in bodies.items()}
+        hashes = {folder / name: sha256(body).hexdigest() for name, body in bodies.items()}
         documents = {path.name: digest for path, digest in hashes.items()}
         manifest = {"location": location_id, "month": label, "checkpoint": checkpoint, "sha256": documents}
-        _write(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+        with _writing_to(context.folder):
+            for name, body in {**bodies, MANIFEST: json.dumps(manifest, indent=1).encode()}.items():
+                _write(folder / name, body)
         closed = {"CheckpointId": checkpoint, "Documents": {"sha256": documents}}
         await _save(session, context, location_id, CLOSED, {"Month": label, "Until": until, **closed})
         closing = Closing(checkpoint, hashes)
@@ -234,11 +240,28 @@ async def _newest_checkpoint(session: WriteSession) -> int:
     return int(newest["Id"])
 
 
-def _write(path: Path, body: bytes) -> Path:
+def _check_folder(folder: Path) -> None:
+    """Raises StateConflict where nothing can be written: before the month is locked."""
+    with _writing_to(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateConflict(
+            f"The reports cannot be written to {folder}: {error.strerror}. Set report_folder."
+        ) from error
+
+
+def _write(path: Path, body: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_private_bytes(path) as file:
         file.write(body)
-    return path
 
 
 async def _save(

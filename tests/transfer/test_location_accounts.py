@@ -24,10 +24,10 @@ MAPPING = AccountMapping()
 
 async def test_locations_of_one_name_have_accounts_of_their_own(ledger: LedgerBuilder, tmp_path: Path) -> None:
     own = ledger.business
-    twin = await ledger.add(Business, Name=" MILL ", CurrencyId=ledger.currency)
+    namesake = await ledger.add(Business, Name=" MILL ", CurrencyId=ledger.currency)
     lone = await ledger.add(Business, Name="Pier", CurrencyId=ledger.currency)
-    names = {own: f"Mill #{own}", twin: f"MILL #{twin}", lone: "Pier"}
-    owed = {own: "22.00", twin: "33.00", lone: "44.00"}
+    names = {own: f"Mill #{own}", namesake: f"MILL #{namesake}", lone: "Pier"}
+    owed = {own: "22.00", namesake: "33.00", lone: "44.00"}
     for place, amount in owed.items():
         await ledger.add_money_credit(amount, BusinessId=place)
     # A location has the same account whether or not others are exported with it.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import doctest
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from creditdesk.cli.program import app
 from tests.support.reference_pages import REFERENCE, pages
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +24,29 @@ def test_ledger_examples_run() -> None:
     )
     assert tried > 15
     assert failed == 0
+
+
+def documented_commands() -> list[str]:
+    """Every command line of creditdesk in the blocks of the pages, without variables, substitutions and redirections."""
+    pages = [*(DOCS / "how-to").glob("*.md"), *(DOCS / "explanation").glob("*.md"), ROOT / "README.md"]
+    blocks = [
+        block
+        for page in pages
+        for block in re.findall(r"```(?:sh|console)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    ]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [
+        re.findall(r"(?:^|[\s/])creditdesk ((?!creditdesk)[a-z].*)", re.sub(r"\$\([^)]*\)", "x", line))
+        for line in lines
+    ]
+    return [re.split(r"\s(?:[|>&;#]|2>)|'$", command)[0] for found in commands for command in found]
+
+
+def test_documented_commands_are_commands() -> None:
+    commands = [shlex.split(command.replace("…", "x")) for command in documented_commands()]
+    assert len(commands) > 40
+    for arguments in commands:
+        app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
 def test_tests_named_in_docs_exist() -> None:

@@ -23,6 +23,7 @@ from tests.support.users import create_location
 
 PATH = "/api/admin/imports"
 CUSTOMERS = "/api/spaces/coworkers"
+RESOURCES = "/api/spaces/resources"
 PAGE = "/console/admin/imports"
 
 Job = Callable[[], Awaitable[str]]
@@ -139,6 +140,30 @@ async def test_a_row_in_conflict_and_one_of_another_length_are_refused_alone(
     done = (await client.get(f"{PATH}/batches/{batch}")).json()
     assert (done["State"], done["Added"], done["Refused"]) == ("imported", 2, 3)
     assert [message.partition(":")[0] for message in done["Messages"]] == ["row 2", "row 3", "row 4"]
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_rows_refer_to_each_other_across_the_parts_of_a_file(
+    client: httpx.AsyncClient, api: ApiClient, take_imports: Job
+) -> None:
+    place, kind, count = api.ledger.business, api.ledger.resource_type, 25
+    first = 1 + max(each["Id"] for each in await api.list_records(RESOURCES))
+    last, missing = first + count - 1, 987_654
+    linked = {first: f"[{last},{first + 1}]", last: f"[{first}]", first + 12: f"[{last},{missing}]"}
+    rows = "".join(f'{i},Room {i},{place},{kind},"{linked.get(i, "")}"\n' for i in range(first, last + 1))
+    batch = (await upload(client, "resources", f"Id,Name,Location,Type,Linked\n{rows}"))["Id"]
+    fields = "Id,Name,BusinessId,ResourceTypeId,LinkedResources"
+    for act, body in (("check", {"Fields": fields}), ("run", {})):
+        await call(client, f"batches/{batch}/{act}", **body)
+        await take_imports()
+        done = (await client.get(f"{PATH}/batches/{batch}")).json()
+        assert (done["Added"], done["Refused"]) == (count, 0)
+        assert done["Messages"] == [
+            f"Resource.LinkedResources refers to the missing Resource {missing}; the reference is cleared"
+        ], act
+    assert done["State"] == "imported"
+    for number, members in ((first, [first + 1, last]), (last, [first]), (first + 12, [last])):
+        assert (await api.get(f"{RESOURCES}/{number}"))["LinkedResources"] == members
 
 
 async def test_what_columns_are_is_checked(client: httpx.AsyncClient) -> None:

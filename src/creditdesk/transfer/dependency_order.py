@@ -62,6 +62,15 @@ def limit_collections(entity: type[Entity]) -> tuple[Column, ...]:
     return tuple(c for c in collection_columns(entity) if isinstance(c.field, Collection) and c.field.of != "Team")
 
 
+def refers_to_itself(entity: type[Entity]) -> bool:
+    """Whether records of the entity refer to each other, so that a row may name one that comes later in its file."""
+    return any(
+        target_of(column) is entity
+        for column in (*reference_columns(entity), *collection_columns(entity))
+        if isinstance(column.field, Reference | Collection) and column.field.is_local
+    )
+
+
 def load_order() -> tuple[type[Entity], ...]:
     """Every entity after those it refers to; in a cycle, after those it requires.
 

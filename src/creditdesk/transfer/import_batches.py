@@ -6,6 +6,7 @@ goes on with, and no row is taken twice.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -27,13 +28,13 @@ from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import Store, WriteSession, delete_matching, find_first
 from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.telemetry.metrics import RETRIES
-from creditdesk.transfer.dependency_order import TRANSFERRED
+from creditdesk.transfer.dependency_order import TRANSFERRED, refers_to_itself
 from creditdesk.transfer.file_format import FileFormat
 from creditdesk.transfer.file_lines import StoredLines
 from creditdesk.transfer.file_rows import BadRow, FileRow
 from creditdesk.transfer.id_ranges import format_id_ranges, parse_id_ranges
 from creditdesk.transfer.importer import number_imported_bookings
-from creditdesk.transfer.part_writer import MAX_PART_MESSAGES, PartResult, write_part
+from creditdesk.transfer.part_writer import MAX_PART_MESSAGES, PartResult, link_part, row_ids, write_part
 
 PART_ROWS: Final = 500
 """Rows of a part: what one transaction takes."""
@@ -173,7 +174,40 @@ async def _write_rows(session: WriteSession, batch: Record, part: Record, size: 
     if not size:
         message = f"row {part['FirstRow'] + taken}: has a value of another record; the row is refused"
         return PartResult(refused=1, messages=[message], message_count=1)
-    return await write_part(session, entity, rows, FileFormat(batch["Numbers"], batch["Dates"]), now)
+    file_ids = await _file_ids(session, batch) if refers_to_itself(entity) else frozenset()
+    return await write_part(session, entity, rows, _format_of(batch), now, file_ids)
+
+
+def _format_of(batch: Record) -> FileFormat:
+    return FileFormat(batch["Numbers"], batch["Dates"])
+
+
+async def _file_ids(session: WriteSession, batch: Record) -> frozenset[int]:
+    """The records of the file, to which rows of any part may refer."""
+    entity, found = KINDS[batch["Kind"]], set[int]()
+    for part in await session.find(ImportPart, where(ImportPart, BatchId=batch["Id"])):
+        found |= await asyncio.to_thread(
+            lambda rows: row_ids(entity, _rows(batch, rows, slice(None)), _format_of(batch)), part
+        )
+    return frozenset(found)
+
+
+async def _link_parts(store: Store, batch: Record, now: datetime) -> dict[int, list[str]]:
+    """Sets what rows refer to in other parts; returns the new messages by the Id of the part. Safe to repeat."""
+    found: dict[int, list[str]] = {}
+    entity, mine = KINDS[batch["Kind"]], where(ImportPart, BatchId=batch["Id"])
+    async with store.read_session() as reading:
+        ids = [part["Id"] for part in await reading.find(ImportPart, mine, columns=("Id",))]
+    for part_id in ids if len(ids) > 1 and refers_to_itself(entity) else ():
+        async with store.write_session() as session:
+            locked = (await session.lock(ImportBatch, [batch["Id"]])).get(batch["Id"])
+            if locked is None or locked["State"] != batch["State"]:
+                return {}
+            [part] = await session.find(ImportPart, where(ImportPart, Id=part_id))
+            messages = await link_part(session, entity, _rows(batch, part, slice(None)), _format_of(batch), now)
+        known = set(msgspec.json.decode(part["Messages"]))
+        found[part_id] = [message for message in messages if message not in known]
+    return found
 
 
 def _rows(batch: Record, part: Record, chosen: slice) -> list[FileRow | BadRow]:
@@ -238,6 +272,7 @@ async def _end(store: Store, batch: Record, now: datetime) -> None:
     """Sets the state that follows, once; an import is on record in the audit trail."""
     if batch["State"] == BatchState.IMPORTING and batch["Kind"] == Booking.plural:
         await number_imported_bookings(store.write_session, now)
+    late = await _link_parts(store, batch, now) if batch["State"] == BatchState.IMPORTING else {}
     async with store.write_session() as session:
         locked = (await session.lock(ImportBatch, [batch["Id"]])).get(batch["Id"])
         if locked is None or locked["State"] != batch["State"]:
@@ -248,7 +283,7 @@ async def _end(store: Store, batch: Record, now: datetime) -> None:
             return
         parts = await session.find(ImportPart, where(ImportPart, BatchId=batch["Id"]), columns=_COUNTED)
         # What is imported is in the records themselves, and files name people.
-        await session.update(ImportPart, [(part["Id"], {"Rows": ""}) for part in parts])
+        await session.update(ImportPart, [(part["Id"], {"Rows": "", **_with_late(part, late)}) for part in parts])
         details = {
             "File": batch["FileName"],
             "Import": batch["Id"],
@@ -261,7 +296,19 @@ async def _end(store: Store, batch: Record, now: datetime) -> None:
         await record_event(session, event, now)
 
 
-_COUNTED: Final = ("Id", "Added", "Changed", "Unchanged")
+_COUNTED: Final = ("Id", "Added", "Changed", "Unchanged", "Adjusted", "Messages", "MessageCount")
+
+
+def _with_late(part: Record, late: Mapping[int, list[str]]) -> Record:
+    """What changes of a part by the messages that came when the whole file was stored."""
+    messages = late.get(part["Id"])
+    if not messages:
+        return {}
+    return {
+        "Adjusted": part["Adjusted"] + len(messages),
+        "Messages": _encode((msgspec.json.decode(part["Messages"]) + messages)[:MAX_PART_MESSAGES]),
+        "MessageCount": part["MessageCount"] + len(messages),
+    }
 
 
 async def find_running(store: Store) -> list[int]:

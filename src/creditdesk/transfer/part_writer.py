@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,23 +66,24 @@ async def write_part(
     rows: Sequence[FileRow | BadRow],
     file_format: FileFormat,
     now: datetime,
+    file_ids: AbstractSet[int] = frozenset(),
 ) -> PartResult:
-    """Writes the rows with their links and journals. Raises Conflict where a row contradicts the database."""
+    """Writes the rows with their links and journals. Raises Conflict where a row contradicts the database.
+
+    file_ids: the records of the whole file; those that are not stored yet are left to `link_part`.
+    """
     path = Path(f"{entity.plural}.csv")
     messages = ImportMessages(path.name)
     state = ImportState(ImportReport(messages), now, keep_dangling=False)
     state.file_name = path.name
+    state.references.expected = {entity.__name__: file_ids}
     counts = state.counts[entity.__name__] = ImportCounts()
     parser = RowParser(entity, path, state.report, None, file_format)
     async for parsed in parse_batches(parser, rows, len(rows)):
         await write_records(state, session, entity, parsed)
     parser.report_unknown_columns()
     if entity in state.entities_with_links:
-        # The first pass has reported everything about these rows.
-        quiet = ImportReport(NullReporter())
-        links = RowParser(entity, path, quiet, deferred_columns(entity), file_format)
-        async for parsed in parse_batches(links, rows, len(rows)):
-            await write_links(state, session, entity, parsed)
+        await _write_links(state, session, entity, rows, file_format)
     for mapping in MAPPINGS.values():
         if ids := sorted(state.credit_ids.get(mapping.credit_entity, ())):
             await open_imported_journals(session, mapping, ids, now, load_grant_origins)
@@ -90,3 +92,37 @@ async def write_part(
         counts, report.refused, report.adjusted, report.ignored, state.inserted.get(entity.__name__, []),
         list(messages.shown), messages.count,
     )  # fmt: skip
+
+
+async def link_part(
+    session: WriteSession,
+    entity: type[Entity],
+    rows: Sequence[FileRow | BadRow],
+    file_format: FileFormat,
+    now: datetime,
+) -> list[str]:
+    """Sets the links of rows when the whole file is stored; returns messages about records that are missing still."""
+    messages = ImportMessages(f"{entity.plural}.csv")
+    state = ImportState(ImportReport(messages), now, keep_dangling=False)
+    await _write_links(state, session, entity, rows, file_format)
+    return list(messages.shown)
+
+
+def row_ids(entity: type[Entity], rows: Sequence[FileRow | BadRow], file_format: FileFormat) -> set[int]:
+    """The Ids that rows name as their own."""
+    parser = RowParser(entity, Path(f"{entity.plural}.csv"), ImportReport(NullReporter()), (), file_format)
+    return {parsed.id for row in rows if (parsed := parser.parse(row)) and parsed.id}
+
+
+async def _write_links(
+    state: ImportState,
+    session: WriteSession,
+    entity: type[Entity],
+    rows: Sequence[FileRow | BadRow],
+    file_format: FileFormat,
+) -> None:
+    # The first pass has reported everything about these rows.
+    quiet = ImportReport(NullReporter())
+    parser = RowParser(entity, Path(f"{entity.plural}.csv"), quiet, deferred_columns(entity), file_format)
+    async for parsed in parse_batches(parser, rows, len(rows)):
+        await write_links(state, session, entity, parsed)

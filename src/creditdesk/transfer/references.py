@@ -7,7 +7,8 @@ placeholders instead, nothing is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -37,13 +38,15 @@ class ReferenceChecker:
     """Looks up referenced records and remembers which exist.
 
     With `keep_dangling` a placeholder with the missing Id is inserted; `placeholders` are their ids.
-    Each missing record that an optional reference names is reported once.
+    Each missing record that an optional reference names is reported once, but not those of `expected`, by entity
+    name: they come later.
     """
 
     report: ImportReport
     now: datetime
     keep_dangling: bool = False
     placeholders: dict[type[Entity], set[int]] = field(default_factory=dict)
+    expected: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
     _existing: dict[str, set[int]] = field(default_factory=dict)
     _reported: set[tuple[str, int]] = field(default_factory=set)
 
@@ -116,7 +119,7 @@ class ReferenceChecker:
         found = await session.find(target, [Filter(identity, Comparison.ONE_OF, unknown)], columns=("Id",))
         existing.update(record["Id"] for record in found)
         missing = set(unknown) - existing
-        for record_id in sorted(missing) if reported else ():
+        for record_id in sorted(missing - self.expected.get(target.__name__, set())) if reported else ():
             self._report_missing(entity, column, target, record_id)
         if missing and self.keep_dangling:
             await session.insert(target, [self._placeholder(target, i) for i in sorted(missing)])

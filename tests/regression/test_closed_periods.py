@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.sys.business import Business
 from creditdesk.ledger.journal.entry import AccountType
 from creditdesk.ledger.journal.transaction import LedgerContext
@@ -15,6 +18,7 @@ from creditdesk.ledger.operations.corrections import adjust
 from creditdesk.ledger.operations.period_locks import close_period, reopen_period
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.errors import StateConflict, ValidationError
+from creditdesk.schema.query import where
 from creditdesk.schema.service import Principal
 from creditdesk.settings import LedgerSettings
 from creditdesk.transfer.importer import Importer
@@ -122,6 +126,40 @@ async def test_rule_37_a_line_from_the_second_before_the_closing_is_not_late(api
     await close(api, second)
     async with api.ledger.store.read_session() as session:
         assert await find_late_lines(session, api.ledger.business) == []
+
+
+async def test_rule_37_late_lines_are_those_that_each_closing_names(api: ApiClient) -> None:
+    """Of a random life with closings and reopenings, the lines after a closing with a time that it closed."""
+    ledger, random = api.ledger, Random(37)
+    ledger.business = await ledger.add(Business, Name="Loft", CurrencyId=ledger.currency)
+    account = (AccountType.MONEY, await ledger.add_money_credit("40.00"))
+    context = LedgerContext(lambda: ledger.now, LedgerSettings(take_closed_period_lines=True))
+    for _ in range(60):
+        ledger.now += timedelta(hours=random.randrange(1, 30))
+        earlier = ledger.now - timedelta(hours=random.choice((0, 1, 50, 400)))
+        match random.randrange(5):
+            case 0:
+                with suppress(StateConflict):
+                    await close(api, earlier)
+            case 1:
+                with suppress(StateConflict):
+                    await reopen(api, random.choice((earlier, None)))
+            case _:
+                async with ledger.store.write_session() as session:
+                    await adjust(session, account, 10_000, "by hand", ledger.request_context(), context, earlier)
+    async with ledger.store.read_session() as session:
+        late = [line["Id"] for line in await find_late_lines(session, ledger.business)]
+        locks = (await load_period_locks(session, [ledger.business]))[ledger.business]
+        lines = await session.find(JournalLine, where(JournalLine, BusinessId=ledger.business))
+    assert late == [
+        line["Id"]
+        for line in lines
+        if any(
+            lock.closed_until and lock.created_on <= line["RecordedOn"] and line["EffectiveOn"] < lock.closed_until
+            for lock in locks
+        )
+    ]
+    assert 5 < len(late) < len(lines)
 
 
 async def test_rule_37_an_import_into_a_closed_period_is_refused(

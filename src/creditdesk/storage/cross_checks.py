@@ -84,11 +84,12 @@ class CrossCheckReads(ABC):
         [listed] = [each.condition for each in entity.covering_indexes if each.name == index]
         joins = Joins(entity)
         chosen = [self.statements.compared_expression(entity.meta().columns[name], joins) for name in columns]
-        condition = Fragment(f"({listed})")
+        # Every column of the filters may lead into the index, also those that are seldom worth one of their own.
+        conditions = [Fragment(f"({listed})"), *self.statements.numbered_conditions(filters, joins, 0)]
         if without is not None:
-            condition += Fragment(" AND ") + self._without(entity, without, first=len(filters))
-        statement = Fragment(f"SELECT DISTINCT {', '.join(chosen)} FROM {table_name(entity)} AS t")
-        statement += self._where(entity, filters, condition)
+            conditions.append(self._without(entity, without, first=len(filters)))
+        statement = Fragment(f"SELECT DISTINCT {', '.join(chosen)} FROM {table_name(entity)} AS t WHERE ")
+        statement += Fragment.join(" AND ", conditions)
         bound = statement.numbered(self.dialect).bind((*filters, *(without.filters if without else ())))
         return [tuple(row) for row in await self.fetch(bound.text, bound.values)]
 

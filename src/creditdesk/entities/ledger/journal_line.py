@@ -38,6 +38,11 @@ class JournalLine(
             condition="kind IN ('adjustment', 'void') AND trim(reason) IN ('', 'voided')",
         ),
         CoveringIndex(
+            "backdated",
+            ("BusinessId", "RecordedOn", "EffectiveOn"),
+            condition="effective_on < recorded_on AND kind NOT IN ('expiry', 'release')",
+        ),
+        CoveringIndex(
             "cancelled", ("BusinessId", "SourceId"), condition="cause = 'cancelled' AND source_kind = 'booking'"
         ),
     ),
@@ -45,8 +50,9 @@ class JournalLine(
     """An entry of a credit's journal; never changed and never deleted (rule 1).
 
     The index `balance` finds the balance at a time with one lookup (rule 4). The exceptions report looks only
-    at the credits in `questioned` and `unreasoned`, and at the bookings in `cancelled`. Amounts are in
-    ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
+    at the credits in `questioned` and `unreasoned`, at the entries in `backdated`, and at the bookings in `cancelled`.
+    An expiry or release is in none of them: it states the instant of a date that stood, and moves no balance.
+    Amounts are in ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
     references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
     `MemberId` is the customer who used a team's credit, null where the credit's owner did.
     `AllocationId` is the stored decision that a use or hold executes, null where there was none, such

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final
 
 from creditdesk.entities.ledger.journal_line import JournalLine
 from creditdesk.entities.ledger.period_lock import PeriodLock
-from creditdesk.ledger.journal.entry import EntryType
 from creditdesk.ledger.journal.mapping import MAPPINGS, AccountKey
 from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.repository import Finder, ReadSession
 
-FIXED_INSTANTS = frozenset({EntryType.EXPIRY.value, EntryType.RELEASE.value})
-"""Lines of what was certain before: they state the instant of a date that stood, and move no balance."""
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class PeriodLockRow(TypedRow, frozen=True, gc=False):
@@ -55,21 +56,23 @@ async def load_location_id(session: ReadSession, account: AccountKey) -> int | N
 async def find_late_lines(session: ReadSession, business_id: int) -> list[Record]:
     """The journal lines that were written into a closed period of a location after it was closed, by Id."""
     recorded, effective = (JournalLine.meta().columns[name] for name in ("RecordedOn", "EffectiveOn"))
-    found: dict[int, Record] = {}
-    for lock in (await load_period_locks(session, [business_id]))[business_id]:
-        if lock.closed_until is None:
-            continue
-        lines = await session.find(
-            JournalLine,
-            (
-                *where(JournalLine, BusinessId=business_id),
-                Filter(recorded, Comparison.AT_LEAST, lock.created_on),
-                Filter(
-                    effective,
-                    Comparison.BETWEEN,
-                    (datetime.min.replace(tzinfo=lock.created_on.tzinfo), lock.closed_until),
-                ),
-            ),
+    found: list[int] = []
+    locks = (await load_period_locks(session, [business_id]))[business_id]
+    for closed_until, since, until in _closed_spans(locks):
+        within = (
+            *where(JournalLine, BusinessId=business_id),
+            Filter(recorded, Comparison.BETWEEN, (since, until)),
+            Filter(effective, Comparison.BETWEEN, (_EARLIEST, closed_until)),
         )
-        found |= {line["Id"]: line for line in lines if line["Kind"] not in FIXED_INSTANTS}
-    return [found[line_id] for line_id in sorted(found)]
+        found += [line_id for (line_id,) in await session.find_listed(JournalLine, "backdated", ("Id",), within)]
+    return await session.find(JournalLine, where(JournalLine, Id=found)) if found else []
+
+
+def _closed_spans(locks: Sequence[PeriodLockRow]) -> Iterator[tuple[datetime, datetime, datetime]]:
+    """Until when a location had ever been closed, and from and before when that was so."""
+    closings: list[tuple[datetime, datetime]] = []
+    for lock in locks:
+        if lock.closed_until is not None and (not closings or lock.closed_until > closings[-1][0]):
+            closings.append((lock.closed_until, lock.created_on))
+    following = pairwise([*closings, (_LATEST, _LATEST)])
+    return ((closed_until, since, until) for (closed_until, since), (_, until) in following)

@@ -137,6 +137,22 @@ async def test_pages_are_accessible_and_fit(browser: Browser, site: ConsoleSite,
     assert findings == []
 
 
+SEND_AND_COME_BACK = """async () => {
+  const form = document.createElement("form");
+  form.method = "post";
+  form.innerHTML = "<button>Send</button><button disabled>Closed</button>";
+  form.addEventListener("submit", (event) => event.preventDefault());
+  document.body.append(form);
+  const states = () => [...form.elements].map((button) => button.disabled);
+  form.requestSubmit();
+  await new Promise((resolve) => setTimeout(resolve));
+  const sent = states();
+  window.dispatchEvent(new PageTransitionEvent("pageshow"));
+  return [sent, states()];
+}"""
+"""Whether the buttons of a form are off once it is sent, and again when its page comes back: one is off by itself."""
+
+
 async def test_adjustment_with_a_live_preview_writes_once(desk: Visitor, site: ConsoleSite) -> None:
     credit = await create_credit(site, 20)
     page = await desk.sign_in(site.email, site.password)
@@ -191,6 +207,7 @@ async def test_form_that_comes_back_is_not_written_again(desk: Visitor, site: Co
     await page.go_forward()
     await page.reload()
     assert await remaining(site, credit) == 25
+    assert await page.evaluate(SEND_AND_COME_BACK) == [[True, True], [False, True]]
 
 
 async def test_spend_desk_previews_while_it_is_filled_in(desk: Visitor, site: ConsoleSite) -> None:

@@ -76,6 +76,9 @@ async def test_statements_say_in_spanish_what_the_ledger_wrote_and_keep_what_peo
     for text in (f"crédito en dinero {credit} de", ">concedido<", ">booking moved to Room 5<", "1.234,50"):
         assert text in page
     assert ">granted<" not in page
+    journal = (await spanish.get(f"/console/credits/money/{credit}")).text
+    assert "concedido a mano" in journal
+    assert not re.search(r"hint\">(concedido|granted)<", journal)
     spanish.headers["accept-language"] = "es-MX,es;q=0.9"
     assert "1,234.50" in (await spanish.get(f"/console/credits/money/{credit}")).text
     mexican = (await spanish.get(f"/console/reports/liability?By=credit&Kind=money&CreditId={credit}")).text

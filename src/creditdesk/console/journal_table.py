@@ -43,6 +43,8 @@ LINE_TITLES: Final = {
     "release": mark("Released"),
     "change": mark("Changed"),
 }
+_CAUSES_WITH_KEYS: Final = frozenset({"renewed", "purchased"})
+"""Causes whose entries have the key of a benefit as their reason."""
 _SIGNS: Final = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": -1}
 """How a line moves the balance; the others leave it."""
 
@@ -158,7 +160,7 @@ def _row(
         amount,
         bool(sign),
         formatter.amount(line["BalanceAfter"], kind, currency),
-        page.recorded(line["Reason"]),
+        _reason(page, line, credit_name(credit_id, record)),
         bool(line["Override"]),
         f"/console/why/{line['Id']}" if line["Kind"] in _DECIDED else "",
         _undo_path(page, line),
@@ -168,6 +170,13 @@ def _row(
 def _cause(page: ConsolePage, line: Mapping[str, Any]) -> str:
     text = CAUSE_TEXTS.get(line["Cause"], line["Cause"])
     return page.translate(text) if text else ""
+
+
+def _reason(page: ConsolePage, line: Mapping[str, Any], credit: str) -> str:
+    """What a person wrote, or the ledger where it says more than the title and the cause of the line."""
+    reason = line["Reason"] or ""
+    repeated = {"granted", "confirmed", credit, CAUSE_TEXTS.get(line["Cause"])}
+    return "" if reason in repeated or line["Cause"] in _CAUSES_WITH_KEYS else page.recorded(reason)
 
 
 def person(email: str) -> str:

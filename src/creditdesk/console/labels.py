@@ -46,7 +46,8 @@ def words(name: str) -> str:
     parts = _WORD.findall(name) or [name]
     lower = [part if part.isupper() and len(part) > 1 else part.lower() for part in parts]
     shown = [_STANDARD.get(part, part) for part in lower]
-    text = " ".join(shown)
+    # The column that copies the type of a resource is `ResourceResourceTypeName`.
+    text = " ".join(part for part, before in zip(shown, ["", *shown], strict=False) if part != before)
     return text[:1].upper() + text[1:]
 
 

@@ -18,6 +18,7 @@ from jinja2.bccache import Bucket
 from creditdesk import __version__
 from creditdesk.console import icons
 from creditdesk.console.formats import Formatter
+from creditdesk.console.markup import with_code
 from creditdesk.console.static_files import static_url
 from creditdesk.console.translations import language_name, languages, translations
 
@@ -56,6 +57,7 @@ def environment(language: str) -> Environment:
     )
     i18n: Any = created
     i18n.install_gettext_translations(translations(language), newstyle=True)
+    created.filters["with_code"] = with_code
     created.globals |= {
         "static_url": static_url,
         "icon": icons.icon,

@@ -83,7 +83,7 @@ def _line(page: MemberPage, line: Mapping[str, Any], credit: Mapping[str, Any] |
         formatter.instant(line["SourceTime"]) if line["SourceTime"] else "",
         formatter.day(line["RecordedOn"]),
         _note(page, line, "" if title == happened else happened, credit),
-        _reason(line, credit),
+        _reason(page, line, credit),
         formatter.amount(moves or amount, kind, currency, signed=bool(moves)),
         currency or "",
         bool(moves),
@@ -93,10 +93,10 @@ def _line(page: MemberPage, line: Mapping[str, Any], credit: Mapping[str, Any] |
     )
 
 
-def _reason(line: Mapping[str, Any], credit: Mapping[str, Any] | None) -> str:
+def _reason(page: MemberPage, line: Mapping[str, Any], credit: Mapping[str, Any] | None) -> str:
     """What a person wrote, unless it repeats what the line says anyway."""
     repeated = {"granted", "confirmed", credit_name(line["CreditId"], credit)}
-    return "" if line["Cause"] in _WRITTEN_BY_JOBS or line["Reason"] in repeated else str(line["Reason"])
+    return "" if line["Cause"] in _WRITTEN_BY_JOBS or line["Reason"] in repeated else page.recorded(line["Reason"])
 
 
 def _source_title(page: MemberPage, line: Mapping[str, Any]) -> str:

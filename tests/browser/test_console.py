@@ -7,12 +7,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import ConsoleSite
+from tests.console.forms import fields_of
 from tests.support.browser import Visitor, visitor
+from tests.support.page_texts import untranslated_texts
 
 CREDITS = "/api/billing/coworkerbookingcredits"
 AXE_RULES = {
@@ -20,6 +23,8 @@ AXE_RULES = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
 }
 MIN_TARGET = 24
+NAMES_OF_THE_DEMO = {"Accountant", "Auditor", "Front desk", "Credit bundle", "Not yet valid", "ledger"}
+"""Users and products of the demo, and a section of the settings, that are called like something on the pages."""
 PAGES = (
     "/console/",
     "/console/customers",
@@ -151,6 +156,22 @@ SEND_AND_COME_BACK = """async () => {
   return [sent, states()];
 }"""
 """Whether the buttons of a form are off once it is sent, and again when its page comes back: one is off by itself."""
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_no_text_of_a_page_stays_english_for_a_spanish_user(site: ConsoleSite) -> None:
+    """All but the reference of the API, which is English for every client."""
+    headers = {"accept-language": "es", "origin": site.address}
+    left: dict[str, set[str]] = {}
+    async with httpx.AsyncClient(base_url=site.address, headers=headers, follow_redirects=True) as reader:
+        form = fields_of((await reader.get("/console/sign-in")).text)
+        await reader.post("/console/sign-in", data={**form, "email": site.email, "password": site.password})
+        for path in (*(each for each in PAGES if "/console/api" not in each), *(await import_pages(site))[1:]):
+            page = await reader.get(path)
+            assert '<html lang="es"' in page.text, path
+            if found := untranslated_texts(page.text, "es") - NAMES_OF_THE_DEMO:
+                left[path] = found
+    assert left == {}
 
 
 async def test_adjustment_with_a_live_preview_writes_once(desk: Visitor, site: ConsoleSite) -> None:

@@ -134,6 +134,22 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
         ),
         ("Entry 7 by a@b.example: booking in the lobby", "Asiento 7 de a@b.example: booking in the lobby"),
         ("Entry 7 by a@b.example: From here to there", "Asiento 7 de a@b.example: From here to there"),
+        (
+            "Finding `line_changed` about money credit 12, line 3: its content does not match its digest and the line before it",
+            "Hallazgo `line_changed` sobre crédito de dinero 12, línea 3: su contenido no coincide con su resumen y la línea anterior",
+        ),
+        (
+            "Finding `remaining` about time credit 9: remaining is 1 use and the journal says 12 uses",
+            "Hallazgo `remaining` sobre crédito de tiempo 9: lo restante es 1 uso y el diario dice 12 usos",
+        ),
+        (
+            "Finding `total` about money credit 9: total is 1038.50 EUR and the journal says 45.00 EUR",
+            "Hallazgo `total` sobre crédito de dinero 9: el total es 1.038,50 EUR y el diario dice 45,00 EUR",
+        ),
+        (
+            "Finding `checkpoint`: checkpoint 4 does not follow the one before it",
+            "Hallazgo `checkpoint`: el punto de control 4 no sigue al anterior",
+        ),
         ("Nobody ever wrote this: not at all", "Nobody ever wrote this: not at all"),
     ],
 )

@@ -218,8 +218,7 @@ async def test_what_is_planted_once_is_found_once(reports: ReportClient, code: E
     await plant(reports)
     [found] = await exceptions(reports)
     assert (found["Code"], found["Amount"], found["CustomerId"]) == (code.value, amount, reports.ledger.customer)
-    if code is not ExceptionCode.VERIFICATION:
-        assert translated_message(found["Explanation"], "es") != found["Explanation"]
+    assert translated_message(found["Explanation"], "es") != found["Explanation"]
     assert found["Severity"] == EXCEPTION_RULES[code].severity.value
 
 
@@ -247,7 +246,8 @@ async def test_the_report_says_when_the_ledger_was_verified_and_what_of_it_diffe
     await plant_broken_chain(reports)
     report = await reports.get("exceptions")
     [found] = report["Rows"]
-    assert found["Explanation"].startswith("past_rewritten: money credit ")
+    assert found["Explanation"].startswith("Finding `past_rewritten` about money credit ")
+    assert "el resumen más nuevo" in translated_message(found["Explanation"], "es")
     assert report["Footer"]["Notes"][-1].startswith("Verified 2026-01-01T12:00:00Z: ")
 
 

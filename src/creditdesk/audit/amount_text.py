@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from creditdesk.ledger.journal.mapping import MONEY_MAPPING, CreditTypeMapping
 from creditdesk.ledger.rules.amounts import Amount, currency_digits, format_money
+from creditdesk.schema.counted_texts import counted_text
 
 
 def amount_text(mapping: CreditTypeMapping, amount: Amount | None, currency: str | None = None) -> str:
@@ -11,7 +12,7 @@ def amount_text(mapping: CreditTypeMapping, amount: Amount | None, currency: str
     if amount is None:
         return "empty"
     if mapping is not MONEY_MAPPING:
-        return f"{amount} use" if amount == 1 else f"{amount} uses"
+        return counted_text(amount, "{} use", "{} uses")
     text = format_money(amount)
     digits = currency_digits(currency or "")
     while text[-1] == "0" and len(text) - text.index(".") - 1 > digits:

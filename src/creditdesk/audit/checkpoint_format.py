@@ -164,7 +164,9 @@ def check_checkpoint_sequence(
     previous: Checkpoint | None = None
     for number, checkpoint in enumerate(checkpoints, start=1):
         key = known.get(checkpoint.key_fingerprint)
-        wrong = [] if key else ["was signed with an unknown key"]
+        wrong: list[str] = []
+        if not key:
+            wrong.append("was signed with an unknown key")
         if key and signature_error(checkpoint, key):
             wrong.append("has a signature that is not valid")
         expected = NO_CHECKPOINT if previous is None else checkpoint_digest(previous)

@@ -161,8 +161,12 @@ class AuditFinding:
     def subject(self) -> str:
         """What the finding is about, as `money credit 12, line 3`; empty for the database as a whole."""
         if self.account is not None:
-            line = "" if self.sequence is None else f", line {self.sequence}"
-            return f"{self.account[0]} credit {self.account[1]}{line}"
+            kind, credit_id = self.account
+            return (
+                f"{kind} credit {credit_id}"
+                if self.sequence is None
+                else f"{kind} credit {credit_id}, line {self.sequence}"
+            )
         if self.entity is None:
             return ""
         number = "" if self.record_id is None else f" {self.record_id}"

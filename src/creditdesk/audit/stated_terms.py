@@ -14,6 +14,7 @@ from creditdesk.ledger.journal.mapping import CreditTypeMapping
 from creditdesk.ledger.journal.terms import stated_terms, term_columns, term_value
 from creditdesk.ledger.rules.credit import DEFAULT_PRIORITY
 from creditdesk.schema.conversions import format_decimal
+from creditdesk.schema.counted_texts import counted_text
 from creditdesk.schema.entity import Record
 from creditdesk.schema.fields import Money
 
@@ -66,8 +67,8 @@ def credit_term_differences(mapping: CreditTypeMapping, stated: StatedTerms, cre
             yield difference(FindingCode.TERM, name, str(found), str(expected))
     overdraft = credit.get("Overdraft") or 0
     if "Overdraft" in credit and overdraft != stated.values.get("Overdraft", overdraft):
-        expected_uses = f"{stated.values['Overdraft']} uses"
-        yield difference(FindingCode.OVERDRAFT, "the overdraft", f"{overdraft} uses", expected_uses)
+        stored, expected = (counted_text(uses, "{} use", "{} uses") for uses in (overdraft, stated.values["Overdraft"]))
+        yield difference(FindingCode.OVERDRAFT, "the overdraft", stored, expected)
 
 
 def state_term_differences(stated: StatedTerms, state: Mapping[str, Any]) -> Iterator[AuditFinding]:

@@ -54,12 +54,11 @@ def use_row_differences(
 def _row_differences(
     mapping: CreditTypeMapping, row: StoredUse, entry: JournalEntry, taken: Amount, currency: str | None
 ) -> Iterator[AuditFinding]:
-    line = f"line {entry.sequence}"
     if (row.used or 0) != taken:
         stored, expected = (amount_text(mapping, amount, currency) for amount in (row.used, taken))
         yield AuditFinding(
             code=FindingCode.USE_AMOUNT,
-            message=f"use #{row.id} is {stored} and {line} says {expected}",
+            message=f"use #{row.id} is {stored} and line {entry.sequence} says {expected}",
             record_id=row.id,
             stored=stored,
             expected=expected,
@@ -68,10 +67,10 @@ def _row_differences(
     is_shown = entry.source_kind in mapping.source_columns
     item = (entry.source_kind, entry.source_id) if is_shown else (None, None)
     if (row.source_kind, row.source_id) != item:
-        message = f"use #{row.id} names another item than {line}"
+        message = f"use #{row.id} names another item than line {entry.sequence}"
         yield AuditFinding(code=FindingCode.USE_ITEM, message=message, record_id=row.id)
     # Rows of the ledger are stamped in whole seconds; imported ones keep the time of their file.
     recorded = entry.recorded_microseconds // _SECOND * _SECOND
     if epoch_microseconds(row.created) not in (recorded, entry.effective_microseconds):
-        message = f"use #{row.id} has another date than {line}"
+        message = f"use #{row.id} has another date than line {entry.sequence}"
         yield AuditFinding(code=FindingCode.USE_DATE, message=message, record_id=row.id)

@@ -13,7 +13,6 @@ from markupsafe import Markup, escape
 
 from creditdesk.schema.conversions import format_datetime
 
-
 _CODE_SPAN: Final = re.compile("`([^`]+)`")
 
 

@@ -177,6 +177,8 @@ class ReportReader:
                 return formatter.day(value) if name in _DAYS else formatter.instant(value)
             case "id":
                 return f"#{value}"
+            case "text" if name == "Unit":
+                return self.page.translate(unit_words(str(value)))
             case "text" if name == "Actor":
                 return Markup('<span title="{}">{}</span>').format(value, str(value).partition("@")[0])
             case _:

@@ -123,7 +123,7 @@ def _templates(language: str) -> tuple[_Template, ...]:
 
 
 def _pattern_of(key: str) -> re.Pattern[str]:
-    return re.compile(re.escape(key).replace(re.escape(VALUE), "(.+)"), re.DOTALL)
+    return re.compile(re.escape(key).replace(re.escape(VALUE), "(.+?)"), re.DOTALL)
 
 
 def mark(text: str) -> str:

@@ -13,7 +13,7 @@ from creditdesk.reports.exception_rules import ExceptionCode, LedgerException
 from creditdesk.reports.exception_values import ExceptionFacts
 from creditdesk.reports.ledger_view import CreditHistory, LedgerView
 from creditdesk.reports.open_uses import open_uses
-from creditdesk.reports.statement import credit_number, source_words
+from creditdesk.reports.statement import credit_number, source_text
 
 _UNSTATED: Final = frozenset({"", VOID_REASON})
 
@@ -58,7 +58,7 @@ def _overrides(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerExcep
     for history, entry, left in open_uses(view):
         if entry.override:
             explanation = (
-                f"Entry {entry.id} by {entry.actor} on {source_words(entry)} {entry.source_id}"
+                f"Entry {entry.id} by {entry.actor} on {source_text(entry)}"
                 if entry.source_kind
                 else f"Entry {entry.id} by {entry.actor} on nothing named"
             )

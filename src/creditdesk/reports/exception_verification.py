@@ -5,6 +5,7 @@ Hash chains and checkpoints are recomputed by that job alone: a report would hav
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final
 
@@ -15,11 +16,14 @@ from creditdesk.ledger.loaders.rows import TypedRow, find_filtered
 from creditdesk.reports.exception_rules import ExceptionCode
 from creditdesk.reports.exception_values import ExceptionFinding
 from creditdesk.reports.request import ReportRequest
+from creditdesk.reports.result import label
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 VERIFY_JOB: Final = "verify"
+_ABOUT: Final = re.compile(r"([a-z]+ credit [0-9]+(?:, line [0-9]+)?|[A-Z][A-Za-z]+(?: [0-9]+)?): (.+)", re.DOTALL)
+"""A stored finding about a credit, an entry or another record."""
 _FOUND_AS_OF_NOW: Final = frozenset({"remaining", "total", "no_grant"})
 """Findings about balances, which the report makes by itself."""
 
@@ -48,13 +52,21 @@ async def find_verification_findings(session: ReadSession, request: ReportReques
             ExceptionFinding(
                 ExceptionCode.VERIFICATION,
                 f"{row.code}/{row.message}",
-                f"{row.code}: {row.message}",
+                _explanation(row),
                 account,
                 since=epoch_microseconds(row.created_on),
                 of_ledger=is_about_all,
             )
         )
     return found
+
+
+def _explanation(row: _FindingRow) -> str:
+    """The code of a finding, what it is about, and the difference."""
+    code = f"`{row.code}`"
+    if found := _ABOUT.fullmatch(row.message):
+        return label(f"Finding {code} about {found[1]}: {found[2]}")
+    return label(f"Finding {code}: {row.message}")
 
 
 async def describe_verification(session: ReadSession) -> str:

@@ -13,7 +13,7 @@ from babel.numbers import get_decimal_symbol, get_group_symbol
 from creditdesk.schema.conversions import ParseError, parse_datetime
 
 _ISO_LANGUAGE: Final = "en"
-_DECIMAL: Final = re.compile(r"-?[0-9]+\.[0-9]+")
+_DECIMAL: Final = re.compile(r"(-?[0-9]+\.[0-9]+)( [A-Z]{3})?")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT: Final = re.compile(rf"{_DAY.pattern}T([0-9:.]+)Z")
 
@@ -40,12 +40,12 @@ def local_minute(instant: datetime, locale: str) -> str:
 
 
 def local_value(text: str, locale: str) -> str | None:
-    """A decimal number, a day or an instant of UTC that the API wrote as text; None where it is another text.
+    """A decimal number with or without a currency, a day or an instant of UTC that the API wrote as text; None where it is another text.
 
     A whole number stays as it is, as it may be an identifier.
     """
-    if _DECIMAL.fullmatch(text):
-        return local_number(Decimal(text), locale)
+    if number := _DECIMAL.fullmatch(text):
+        return local_number(Decimal(number[1]), locale) + (number[2] or "")
     try:
         if _DAY.fullmatch(text):
             return local_day(date.fromisoformat(text), locale)

@@ -149,12 +149,7 @@ def movement_row(view: LedgerView, movement: CreditMovement, balance: int | None
 
 def source_text(entry: ReportEntry) -> str:
     """What an entry paid, such as `event attendance 12`; empty where it names nothing."""
-    return f"{source_words(entry)} {entry.source_id}" if entry.source_kind else ""
-
-
-def source_words(entry: ReportEntry) -> str:
-    """The kind of what an entry paid in words; empty where it names nothing."""
-    return (entry.source_kind or "").replace("_", " ")
+    return f"{entry.source_kind.replace('_', ' ')} {entry.source_id}" if entry.source_kind else ""
 
 
 def credit_number(credit: ReportCredit, amount: int) -> Decimal:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from creditdesk.audit.chain_verifier import verify_chain
 from creditdesk.audit.checkpoints import create_checkpoint
+from creditdesk.audit.findings import AuditFinding
 from creditdesk.auth.audit_trail import AuditAction, AuditEvent, record_event
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.entities.ledger.journal_line import JournalLine
@@ -37,6 +38,7 @@ from creditdesk.reports.exception_loader import load_exception_facts, load_excep
 from creditdesk.reports.exception_rules import ExceptionCode
 from creditdesk.reports.exception_search import find_exceptions
 from creditdesk.reports.request import parse_report_request
+from creditdesk.reports.result import label
 from creditdesk.scheduler.month_end import file_bytes, month_report
 from creditdesk.schema.conflicts import retry_conflict
 from creditdesk.schema.counted_texts import counted_text
@@ -208,7 +210,7 @@ async def closing_problems(context: ClosingContext, location_id: int, session: R
     view = await load_exceptions_view(session, request)
     facts = await load_exception_facts(session, view)
     found = [
-        f"{each.subject}: {each.explanation}"
+        label(f"Credit {each.subject}: {each.explanation}")
         for each in find_exceptions(view, facts)
         if each.code is ExceptionCode.BALANCE and each.key not in facts.acknowledged
     ]
@@ -216,7 +218,10 @@ async def closing_problems(context: ClosingContext, location_id: int, session: R
     records.sort(key=lambda record: (record["CreditKind"], record["CreditId"], record["Sequence"]))
     entries = [entry_from_record(record) for record in records]
     broken = verify_chain(entries, [bytes.fromhex(record["Digest"]) for record in records])
-    return found + [str(each) for each in broken]
+    for each in map(AuditFinding.of_chain, broken):
+        code = f"`{each.code}`"
+        found.append(label(f"Finding {code} about {each.subject}: {each.message}"))
+    return found
 
 
 async def _render(

@@ -1,4 +1,4 @@
-"""Sorting and filtering uses by denormalized or own values uses an index."""
+"""Sorting and filtering uses by denormalized or own values uses an index, and so do lists of the journal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
+from creditdesk.entities.ledger.journal_line import JournalLine
+from creditdesk.entities.spaces.booking import Booking
 from creditdesk.schema.entity import Column, Entity, entity_by_name
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
@@ -77,6 +79,53 @@ async def test_index_of_many_rows_is_not_used_beside_a_date(store: Any, database
     assert "booking_from_time_ix" in plan
     assert "BitmapAnd" not in plan
     assert "is_from_tariff" not in "\n".join(line for line in plan.splitlines() if "INDEX" in line.upper())
+
+
+def latest_lines(order: str, *, descending: bool = False) -> ListQuery:
+    columns = JournalLine.meta().columns
+    own = Filter(columns["CoworkerId"], Comparison.EQUALS, 1)
+    return ListQuery(JournalLine, (own,), Order(columns[order], descending=descending))
+
+
+def overridden_lines() -> ListQuery:
+    columns = JournalLine.meta().columns
+    since = Filter(columns["RecordedOn"], Comparison.AT_LEAST, datetime(2026, 3, 10, tzinfo=UTC))
+    return ListQuery(JournalLine, (Filter(columns["Override"], Comparison.EQUALS, True), since), Order(columns["Id"]))
+
+
+def uncharged_bookings() -> ListQuery:
+    columns, now = Booking.meta().columns, datetime(2026, 3, 10, tzinfo=UTC)
+    filters = (
+        *(Filter(columns[name], Comparison.EQUALS, False) for name in ("Invoiced", "Tentative")),
+        Filter(columns["FromTime"], Comparison.BETWEEN, (now - timedelta(days=31), now)),
+        Filter(columns["ToTime"], Comparison.AT_MOST, now),
+    )
+    return ListQuery(Booking, filters, Order(columns["FromTime"]))
+
+
+@pytest.mark.parametrize(
+    ("listing", "index", "definition"),
+    [
+        (latest_lines("RecordedOn", descending=True), "COVERING INDEX journal_line_customer_ix", "INCLUDE (recorded_on)"),
+        (latest_lines("Id"), "COVERING INDEX journal_line_customer_ix", "(coworker_id NULLS FIRST, id)"),
+        (overridden_lines(), "INDEX journal_line_in_question_ix", "WHERE ((override = true) OR"),
+        (uncharged_bookings(), "INDEX booking_uncharged_ix", "WHERE ((invoiced = false) AND (tentative = false))"),
+    ],
+    ids=["latest lines", "first lines", "overrides", "uncharged bookings"],
+)  # fmt: skip
+async def test_rows_are_found_without_reading_the_others(
+    store: Any, database: str, listing: ListQuery, index: str, definition: str
+) -> None:
+    text, values, _ = store.statements.page(listing, 0, 25)
+    if database.startswith("sqlite"):
+        assert (await explained(store, database, text, values)).count(index) >= 2
+        return
+    # What PostgreSQL chooses over a table without rows says nothing.
+    name = index.rpartition(" ")[2]
+    [(found,)] = await run_sql_in_store(store, f"SELECT indexdef FROM pg_indexes WHERE indexname = '{name}'")
+    assert definition in found
+    booleans = [each.value for each in listing.filters if isinstance(each.value, bool)]
+    assert all(f" = {str(each).upper()}" in text for each in booleans)
 
 
 async def test_the_rarer_of_two_dates_finds_the_rows(store: Any, database: str, thousands: None) -> None:

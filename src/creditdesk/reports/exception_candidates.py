@@ -72,12 +72,12 @@ async def _questioned(session: ReadSession, locations: Collection[int]) -> set[A
     """
     columns = ("CreditKind", "CreditId", "BusinessId")
     without_reason = await session.find_listed(JournalLine, "unreasoned", columns)
-    overridden = await session.find_listed(JournalLine, "questioned", columns, where(JournalLine, Override=True))
+    overridden = await session.find_listed(JournalLine, "in_question", columns, where(JournalLine, Override=True))
     rows = [*without_reason, *overridden]
     for mapping in MAPPINGS.values():
         others = where(JournalLine, Override=False, CreditKind=mapping.account_type.value)
         printing = _PRINTING if mapping is TIME_MAPPING else None
-        rows += await session.find_listed(JournalLine, "questioned", columns, others, without=printing)
+        rows += await session.find_listed(JournalLine, "in_question", columns, others, without=printing)
     return {(AccountType(kind), credit_id) for kind, credit_id, location in rows if location in locations}
 
 

@@ -39,6 +39,14 @@ class Filter:
     value: Any = None
     custom_field: str | None = None
 
+    @property
+    def literal(self) -> bool | None:
+        """The value where it is a boolean, which is part of a statement's text: only so does a planner know that the
+        rows of a partial index are those that it looks for.
+        """
+        is_boolean = self.comparison is Comparison.EQUALS and isinstance(self.value, bool)
+        return self.value if is_boolean and not self.column.as_text else None
+
 
 def where(entity: type[Entity], **values: object) -> tuple[Filter, ...]:
     """Filters for columns that equal these values; a collection means one of its members."""

@@ -298,7 +298,7 @@ class ClauseBuilder:
             case Comparison.ONE_OF | Comparison.LOCATION_OF:
                 return self._in_condition(filter_, compared, values[0])
             case _:
-                return f"{compared} = {values[0]}"
+                return f"{compared} = {values[0] if values else str(filter_.literal).upper()}"
 
     def _in_condition(self, filter_: Filter, compared: str, value: str) -> str:
         if filter_.comparison is Comparison.LOCATION_OF:
@@ -343,7 +343,7 @@ class ClauseBuilder:
             if has_value:
                 yield Parameter(name, position, lambda f: fold_case(str(f.value)))
             return
-        if not has_value or not _is_stored(column):
+        if not has_value or not _is_stored(column) or filter_.literal is not None:
             return
         encode = self._encoder(column)
         if comparison in (Comparison.ONE_OF, Comparison.OVERLAPS, Comparison.LOCATION_OF):

@@ -77,13 +77,15 @@ def is_walked(column: Column) -> bool:
     return column.is_own and column.name in _WALKED_ORDERS
 
 
-def filtered_page(matches: str, walk: str, order: PageOrder, dialect: Dialect) -> FilteredPage:
+def filtered_page(matches: str, walk: str, order: PageOrder, dialect: Dialect, counted: str = "") -> FilteredPage:
     """The page of a list with filters.
 
     `matches` is FROM and WHERE of all matches, with the joins of the sort key; `walk` that of those among the
-    first rows in the order of the list, empty where no index has that order.
+    first rows in the order of the list, empty where no index has that order; `counted` a query for the total
+    where rows need not be counted.
     """
-    ctes = f"total AS MATERIALIZED (SELECT count(*) AS n {matches}), "
+    total = f"SELECT ({counted}) AS n" if counted else f"SELECT count(*) AS n {matches}"
+    ctes = f"total AS MATERIALIZED ({total}), "
     rest = f"n - CAST({order.offset} AS BIGINT)" if order.offset else "n"
     missing, page = f"{rest} > 0", ""
     if walk:

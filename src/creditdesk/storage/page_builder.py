@@ -100,7 +100,8 @@ class PageBuilder(ClauseBuilder):
         elif self._is_scattered(query, text):
             matches = f"FROM {table} AS t{joins.text}{where}"
             walk = self._walk(query, order) if is_walked(query.order.column) else ""
-            scattered = filtered_page(matches, walk, order, self.dialect)
+            counted = self._counted_total(entity, filters) or ""
+            scattered = filtered_page(matches, walk, order, self.dialect, counted)
             return order, scattered._replace(ctes=ctes + scattered.ctes)
         if not order.key and spans_locations(entity, filters):
             where += self.dialect.id_order_hint
@@ -128,7 +129,8 @@ class PageBuilder(ClauseBuilder):
         """Whether filters have indexes of their own, which do not hold the rows in the order of the list."""
         entity, filters, order = query.entity, query.filters, query.order.column
         if self._counted_total(entity, filters):
-            return False
+            # Ids follow the time of creation, so the latest rows come last of all that an index of ids lists.
+            return order.name == "Id" and any(each.column.name == "CreatedOn" for each in filters)
         if not is_walked(order):
             return has_indexed_date(filters) or (text is not None and not text.is_own)
         if text is not None or has_indexed_date(filters):

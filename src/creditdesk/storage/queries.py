@@ -1,7 +1,7 @@
 """Queries as statements: composed once for each shape of a query, then bound to its values.
 
-The text depends only on which columns are compared and sorted and how, never on values, so that an
-engine prepares it once.
+The text depends only on which columns are compared and sorted and how, and on the values of booleans, so that
+an engine prepares it once.
 """
 
 from __future__ import annotations
@@ -242,4 +242,4 @@ def _named(entity: type[Entity], names: Sequence[str]) -> list[Column]:
 
 
 def _filter_shape(filters: Sequence[Filter]) -> tuple[Any, ...]:
-    return tuple((f.column.name, f.comparison, f.custom_field is not None) for f in filters)
+    return tuple((f.column.name, f.comparison, f.custom_field is not None, f.literal) for f in filters)

@@ -211,7 +211,8 @@ def _covering_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[
     """Name, columns and condition of the indexes that were declared whole."""
     columns, first = entity.meta().columns, dialect.nulls_first
     for index in entity.covering_indexes:
-        keys = ", ".join(f"{_compared_name(columns[name])}{first}" for name in index.columns)
+        # An Id is never null, and lists sort by it plainly.
+        keys = ", ".join("id" if name == "Id" else f"{_compared_name(columns[name])}{first}" for name in index.columns)
         covered = [column_name(columns[name]) for name in index.holds]
         condition = f" WHERE {index.condition}" if index.condition else ""
         yield f"{table_name(entity)}_{index.name}_ix", dialect.covering_index(keys, covered), condition
@@ -227,6 +228,9 @@ def _is_indexed(entity: type[Entity], column: Column) -> bool:
         return False
     if not entity.public and column.name in BASE_FIELDS:
         # Internal records are not listed, so no filter reads their base fields.
+        return False
+    if any(not each.condition and each.columns[:2] == (column.name, "Id") for each in entity.covering_indexes):
+        # That index lists the rows of a value by Id as its own would.
         return False
     kept = isinstance(column.field, Reference) and column.field.is_local
     return kept or column.indexed or column.field.partial_index or column.name == entity.order

@@ -26,10 +26,11 @@ class JournalLine(
     unique=(("CreditKind", "CreditId", "Sequence"),),
     covering_indexes=(
         CoveringIndex("balance", ("CreditKind", "CreditId", "RecordedOn", "Sequence"), ("BalanceAfter", "HeldAfter")),
+        CoveringIndex("customer", ("CoworkerId", "Id"), ("RecordedOn",)),
         CoveringIndex(
-            "questioned",
+            "in_question",
             ("Override", "CreditKind", "CreditId", "BusinessId"),
-            condition="override OR (kind = 'use' AND source_kind IS NULL AND reason <> 'used before the journal began') "
+            condition="override = TRUE OR (kind = 'use' AND source_kind IS NULL AND reason <> 'used before the journal began') "
             "OR (kind IN ('adjustment', 'void') AND trim(reason) IN ('', 'voided'))",
         ),
         CoveringIndex(
@@ -49,8 +50,9 @@ class JournalLine(
 ):
     """An entry of a credit's journal; never changed and never deleted (rule 1).
 
-    The index `balance` finds the balance at a time with one lookup (rule 4). The exceptions report looks only
-    at the credits in `questioned` and `unreasoned`, at the entries in `backdated`, and at the bookings in `cancelled`.
+    The index `balance` finds the balance at a time with one lookup (rule 4). The index `customer` finds the latest
+    lines of a customer without reading the others. The exceptions report looks only
+    at the credits in `in_question` and `unreasoned`, at the entries in `backdated`, and at the bookings in `cancelled`.
     An expiry or release is in none of them: it states the instant of a date that stood, and moves no balance.
     Amounts are in ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
     references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from creditdesk.entities.enums import eBookingRepeatCycle, eRepeatedBookingUpdateAction
-from creditdesk.schema.entity import Entity
+from creditdesk.schema.entity import CoveringIndex, Entity
 from creditdesk.schema.fields import (
     Boolean,
     Computed,
@@ -27,8 +27,14 @@ class Booking(
     title="{ResourceName} (#{BookingNumber})",
     scope="ResourceBusinessId",
     owner="CoworkerId",
+    covering_indexes=(
+        CoveringIndex("uncharged", ("FromTime", "Id"), ("ToTime",), condition="invoiced = FALSE AND tentative = FALSE"),
+    ),
 ):
-    """A resource that is reserved for a customer from one time to another."""
+    """A resource that is reserved for a customer from one time to another.
+
+    The index `uncharged` finds past bookings that are not charged, which are few.
+    """
 
     Resource = Reference(
         "Resource",

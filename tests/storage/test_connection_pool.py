@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from creditdesk.storage import pool
-from creditdesk.storage.pool import ConnectionPool
+from creditdesk.storage.pool import ConnectionPool, StatementCancelled
+from creditdesk.storage.postgresql import connect
 
 POOL_SIZE = 2
 
@@ -101,6 +102,38 @@ async def test_cancelled_query_leaves_no_result_behind(
     for _ in range(POOL_SIZE):
         async with connections.acquire() as connection:
             assert await connection.fetchval("SELECT 'mine'") == "mine"
+
+
+async def test_statement_that_is_prepared_and_not_executed_leaves_no_transaction(
+    postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver: Any = asyncpg.Connection
+    prepare, seconds = driver._get_statement, 0.05
+
+    async def prepare_slowly(connection: Any, *arguments: Any, **options: Any) -> Any:
+        statement = await prepare(connection, *arguments, **options)
+        await asyncio.sleep(seconds)
+        return statement
+
+    store = await connect(postgres_server, 1)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(driver, "_get_statement", prepare_slowly)
+            with pytest.raises(StatementCancelled):
+                async with store.pool.acquire() as connection:
+                    try:
+                        await connection.fetch("SELECT 17", timeout=seconds)
+                    except TimeoutError as error:
+                        raise StatementCancelled from error
+        async with store.read_session() as session:
+            assert [tuple(row) for row in await session.fetch("SELECT 18", ())] == [(18,)]
+        with pytest.raises(asyncpg.DataError):
+            async with store.read_session(snapshot=False) as single:
+                await single.fetch("SELECT $1::int + 1", ["no number"])
+        async with store.read_session() as session:
+            assert [tuple(row) for row in await session.fetch("SELECT 19", ())] == [(19,)]
+    finally:
+        await store.close()
 
 
 async def test_long_idle_connection_is_replaced(connections: ConnectionPool, monkeypatch: pytest.MonkeyPatch) -> None:

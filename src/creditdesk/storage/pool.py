@@ -113,7 +113,7 @@ class ConnectionPool:
             if isinstance(error, _UNUSABLE):
                 await self._discard(connection)
             elif error is not None or self._closing:
-                await self._pool.release(connection)
+                await self._release(connection)
             else:
                 self._idle.append((connection, monotonic()))
         finally:
@@ -122,10 +122,14 @@ class ConnectionPool:
     async def _release_cancelled(self, connection: Any) -> None:
         """Releases a connection once its statement has ended, or closes it."""
         try:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await self._pool.release(connection, timeout=CANCEL_SECONDS)
+            await self._release(connection)
         finally:
             self._slots.release()
+
+    async def _release(self, connection: Any) -> None:
+        """Gives a connection back to asyncpg's pool, which ends what is open in it, or closes it where it cannot."""
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await self._pool.release(connection, timeout=CANCEL_SECONDS)
 
     async def close(self) -> None:
         """Waits for connections in use, then closes all."""
@@ -135,8 +139,8 @@ class ConnectionPool:
         await self._pool.close()
 
     async def _release_idle(self) -> None:
-        while self._idle:
-            await self._pool.release(self._idle.pop()[0])
+        idle, self._idle = self._idle, []
+        await gather(*(self._release(connection) for connection, _ in idle))
 
     async def _discard(self, connection: Any) -> None:
         # The pool may have noticed first that it is closed, and taken it back.

@@ -362,8 +362,13 @@ def translate_error(error: asyncpg.PostgresError) -> Exception:
     return error
 
 
-async def _no_reset(_connection: Any) -> None:
-    """Leaves the session state of a connection as it is."""
+async def _end_implicit_transaction(connection: Any) -> None:
+    """Ends what a statement that was prepared and never executed leaves open on the server.
+
+    The driver prepares without a Sync message. Where the time of a statement ends before it is executed, or an argument
+    cannot be encoded, the server goes on in a transaction that the driver does not know of.
+    """
+    await connection.execute("SELECT 1")
 
 
 async def connect(
@@ -382,8 +387,8 @@ async def connect(
         min_size=min_connections,
         max_size=pool_size,
         statement_cache_size=1024,
-        # Sessions leave no state behind, so releasing a connection needs no round trip.
-        reset=_no_reset,
+        # Called for the connections that the pool in front gives back: after errors, and at the end.
+        reset=_end_implicit_transaction,
         server_settings=CONNECTION_SETTINGS,
     )
     connections = ConnectionPool(pool, pool_size, statement_seconds)

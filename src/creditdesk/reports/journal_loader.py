@@ -101,17 +101,16 @@ async def reassigned_accounts(session: ReadSession, since: Microseconds) -> tupl
 
     Totals from before a deletion may have counted the credit by terms that nothing states any more.
     """
-    kinds = (EntryType.CHANGE.value, EntryType.VOID.value)
     changed: set[AccountKey] = set()
     deleted: set[AccountKey] = set()
-    columns = ("Id", "CreditKind", "CreditId", "Kind", "Cause")
-    async for lines in find_lines(session, where(JournalLine, Kind=kinds), Period(since, END_OF_TIME), columns):
-        for line in lines:
-            account = (AccountType(line["CreditKind"]), line["CreditId"])
-            if line["Kind"] == EntryType.CHANGE.value:
-                changed.add(account)
-            elif line["Cause"] == Cause.DELETED.value:
-                deleted.add(account)
+    columns = ("CreditKind", "CreditId", "Kind", "Cause")
+    recent = tuple(created_in(Period(since, END_OF_TIME)))
+    for account_type, credit_id, kind, cause in await session.find_listed(JournalLine, "reassigned", columns, recent):
+        account = (AccountType(account_type), credit_id)
+        if kind == EntryType.CHANGE.value:
+            changed.add(account)
+        elif cause == Cause.DELETED.value:
+            deleted.add(account)
     begun = [journal.entries[0].at for journal in await load_credit_journals(session, deleted)]
     return changed, min(begun, default=None)
 

@@ -44,6 +44,11 @@ class JournalLine(
             condition="effective_on < recorded_on AND kind NOT IN ('expiry', 'release')",
         ),
         CoveringIndex(
+            "reassigned",
+            ("CreatedOn", "CreditKind", "CreditId", "Kind", "Cause"),
+            condition="kind IN ('change', 'void')",
+        ),
+        CoveringIndex(
             "cancelled", ("BusinessId", "SourceId"), condition="cause = 'cancelled' AND source_kind = 'booking'"
         ),
     ),
@@ -54,6 +59,7 @@ class JournalLine(
     lines of a customer without reading the others. The exceptions report looks only
     at the credits in `in_question` and `unreasoned`, at the entries in `backdated`, and at the bookings in `cancelled`.
     An expiry or release is in none of them: it states the instant of a date that stood, and moves no balance.
+    `reassigned` holds what may change in which row of a report a credit counts.
     Amounts are in ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
     references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
     `MemberId` is the customer who used a team's credit, null where the credit's owner did.

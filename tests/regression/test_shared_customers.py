@@ -9,6 +9,7 @@ import httpx
 import pytest_asyncio
 from starlette.types import ASGIApp
 
+from creditdesk.app import build_app
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.spaces.coworker import Coworker
@@ -16,6 +17,8 @@ from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.schema.repository import Store
+from creditdesk.settings import LedgerSettings, Settings
+from tests.console.conftest import browser
 from tests.support.api_client import BOOKINGS, ApiClient, parse_body, result_value
 from tests.support.users import create_full_user_role, create_user_token, http_client
 
@@ -62,6 +65,10 @@ async def manager(app: ASGIApp, store: Store, shared: SharedCustomer) -> AsyncIt
         yield client
 
 
+def token_of(http: httpx.AsyncClient) -> str:
+    return http.headers["Authorization"].removeprefix("Bearer ")
+
+
 async def test_the_record_names_teams_and_plans_of_visible_locations(
     api: ApiClient, manager: httpx.AsyncClient, shared: SharedCustomer
 ) -> None:
@@ -97,12 +104,10 @@ async def test_a_change_takes_the_customer_from_no_other_location_or_team(
 async def test_a_decision_hides_what_credit_of_another_location_holds(
     api: ApiClient, manager: httpx.AsyncClient, shared: SharedCustomer
 ) -> None:
-    room = await api.ledger.add(Resource, Name="Pier", BusinessId=shared.away, ResourceTypeId=api.ledger.resource_type)
     own = await api.create_credit("15.00")
     foreign = await api.create_credit("77.00", BusinessId=shared.away, IsUniversalCredit=True)
-    at_home, away = await api.create_booking(hours=1), await api.create_booking(hours=1, ResourceId=room)
-    for booking in (at_home, away):
-        result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [booking]))
+    at_home = await api.create_booking(hours=1)
+    result_value(await api.run_command(BOOKINGS, "CHARGE_BOOKING", [at_home]))
 
     def available(document: dict[str, list[dict[str, object]]]) -> dict[object, object]:
         return {seen["credit"]: seen["available"] for seen in document["considered"]}
@@ -121,3 +126,23 @@ async def test_a_decision_hides_what_credit_of_another_location_holds(
     ):
         assert available(shown) == {f"money/{own}": "15.0000", f"money/{foreign}": None}
         assert shown["parts"] == whole["parts"]
+
+
+async def test_a_decision_of_another_location_is_not_shown_with_an_entry(
+    api: ApiClient, app: ASGIApp, manager: httpx.AsyncClient, shared: SharedCustomer
+) -> None:
+    room = await api.ledger.add(Resource, Name="Pier", BusinessId=shared.away, ResourceTypeId=api.ledger.resource_type)
+    own = await api.create_credit("40.00", IsUniversalCredit=True)
+    booking = await api.create_booking(ResourceId=room, OverridePrice=20)
+    crossing = build_app(api.ledger.store, Settings(ledger=LedgerSettings(cross_location=True)), api.clock)
+    async with http_client(crossing, token_of(api.http)) as http:
+        charge = {"Key": "CHARGE_BOOKING", "Ids": [booking]}
+        result_value(await http.post(f"{BOOKINGS}/runcommand", json=charge))
+    line = (await api.list_journal_lines(own))[-1]
+    assert line["AllocationId"] is not None
+    shown = parse_body(await manager.get(f"/api/ledger/entries/{line['Id']}/decision"))
+    assert (shown["Message"], shown["Value"]["Allocation"]) == ("decided at another location", None)
+    async with browser(app, token_of(manager)) as console:
+        page = await console.get(f"/console/why/{line['Id']}")
+    assert page.status_code == 200
+    assert "It was decided at a location that you may not see." in page.text

@@ -69,6 +69,17 @@ async def test_connection_of_a_failed_read_is_closed(connections: DetachedConnec
     assert await connections.read(_server_pid) not in pids
 
 
+@pytest.mark.parametrize("lost", [asyncpg.InternalClientError("another operation is in progress"), TimeoutError()])
+async def test_server_that_goes_away_between_two_statements_is_a_lost_connection(
+    connections: DetachedConnections, lost: Exception
+) -> None:
+    async def fail(_: asyncpg.Connection) -> None:
+        raise lost
+
+    with pytest.raises(ConnectionError):
+        await connections.read(fail)
+
+
 async def test_closing_ends_the_connections_that_are_idle(postgres_database: str) -> None:
     opened = DetachedConnections(postgres_database)
     pid = await opened.read(_server_pid)

@@ -75,13 +75,20 @@ class DetachedConnections:
         self._is_closed = False
 
     async def read(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """The result of `work` over a connection in the transaction of a snapshot."""
+        """The result of `work` over a connection in the transaction of a snapshot.
+
+        Raises ConnectionError where the server goes away or does not answer, as a connection of the pool does.
+        """
         return await asyncio.to_thread(self._read, work)
 
     def _read(self, work: Callable[[Any], Awaitable[T]]) -> T:
         reader, transaction = self._begin()
         try:
             result = reader.finish(transaction, work)
+        except (asyncpg.InternalClientError, TimeoutError) as error:
+            # The former means that the server went away between two statements.
+            reader.close()
+            raise ConnectionError(f"the database went away: {error}") from error
         except BaseException:
             reader.close()
             raise

@@ -107,6 +107,28 @@ async def test_the_liability_is_the_closing_of_every_group(life: Life, day: str,
     assert {k: a for k, a in aged.items() if a} == {k: a for k, a in by_unit.items() if a}
 
 
+async def test_the_ageing_of_now_is_that_of_the_same_instant(life: Life) -> None:
+    """Of now the balances of credits are added up, of an instant those of their journals."""
+    expiries = {
+        record["ExpireDate"]
+        for entity in (CoworkerBookingCredit, CoworkerExtraService)
+        for record in await life.session.find(entity, columns=("ExpireDate",))
+        if record["ExpireDate"] is not None and record["ExpireDate"] > life.now
+    }
+    ends = timedelta(0), timedelta(days=7), timedelta(days=14), timedelta(days=30), timedelta(microseconds=1)
+    last = sorted(expiries)[-3:]
+    assert last
+    for now in (life.now, *(expiry - end for expiry in last for end in ends if expiry - end >= life.now)):
+        reports = []
+        for params in ({}, {"At": format_datetime(now)}):
+            raw = {"LocationIds": [life.life.ledger.business], **params}
+            request = parse_report_request("ageing", raw, ADMIN_PRINCIPAL, now)
+            report = report_document(await run_report(life.session, request))
+            reports.append({name: report[name] for name in ("Rows", "Totals", "Sections")})
+        assert reports[0] == reports[1], now
+        assert reports[0]["Rows"]
+
+
 @pytest.mark.parametrize("params", [{}, {"AsKnownAt": "2026-05-01T00:00:00Z"}], ids=["as recorded", "as known"])
 async def test_the_statements_of_the_customers_add_up_to_the_location(life: Life, params: dict[str, str]) -> None:
     period = {"From": "2026-02-01", "To": "2026-05-31", **params}

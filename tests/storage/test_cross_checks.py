@@ -9,6 +9,7 @@ from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.ledger.benefit_grant import BenefitGrant
 from creditdesk.schema.cross_checks import Counterpart, Newest, Pairing
 from creditdesk.schema.entity import Entity
+from creditdesk.schema.grouped_sums import InstantsPassed, Lookup
 from creditdesk.schema.query import Filter, where
 from creditdesk.schema.repository import Store
 from creditdesk.storage.codecs import to_microseconds
@@ -108,3 +109,30 @@ async def test_find_grouped_collects_the_values_of_each_group(store: Store) -> N
         found = await session.find_grouped(BenefitGrant, "PeriodStart", "ContractId", filters)
         assert {start: sorted(ids) for start, ids in found.items()} == {NOW: [41, 42], later: [43]}
         assert await session.find_grouped(BenefitGrant, "PeriodStart", "ContractId", where(BenefitGrant, Id=0)) == {}
+
+
+async def test_sum_grouped_adds_up_by_columns_lookups_and_times(store: Store) -> None:
+    hour = timedelta(hours=1)
+    first, second, third, other = await add_states(
+        store,
+        {"PricePaid": 5, "Funding": "paid", "ExpirySwept": NOW},
+        {"PricePaid": 7, "Funding": "paid", "ExpirySwept": NOW - hour},
+        {"PricePaid": 11, "Funding": "plan", "ExpirySwept": NOW + timedelta(microseconds=1)},
+        {"PricePaid": 13, "Funding": "plan", "ExpirySwept": None},
+    )
+    await add_grants(
+        store, {"CreditId": 2 * first + 1, "Benefit": "seen"}, {"CreditId": 2 * third + 1, "Benefit": "seen"}
+    )
+    states = (with_ids(AccountState, [first, second, third, other]),)
+    async with store.read_session() as session:
+        by_funding = await session.sum_grouped(AccountState, "PricePaid", ["Funding"], states)
+        assert sorted(by_funding) == [(("paid",), 12, 2), (("plan",), 24, 2)]
+        benefit = Lookup(BenefitGrant, Pairing("CreditId", "Id", 2, 1), "Benefit")
+        looked_up = await session.sum_grouped(AccountState, "PricePaid", [benefit], states)
+        assert sorted(looked_up, key=repr) == [(("seen",), 16, 2), ((None,), 20, 2)]
+        passed = InstantsPassed("ExpirySwept", (NOW - 2 * hour, NOW, NOW + hour))
+        timed = await session.sum_grouped(AccountState, "PricePaid", ["Funding", passed], states)
+        assert sorted(timed, key=repr) == [
+            (("paid", 1), 12, 2), (("plan", 2), 11, 1), (("plan", None), 13, 1),
+        ]  # fmt: skip
+        assert await session.sum_grouped(AccountState, "PricePaid", ["Funding"], where(AccountState, Id=0)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from operator import itemgetter
 from typing import Final
@@ -13,12 +14,15 @@ from creditdesk.ledger.rules.calendar import local_date
 from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import LedgerView
-from creditdesk.reports.liability import Holding, holdings
+from creditdesk.reports.liability import holdings
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, to_decimal
-from creditdesk.reports.values import EXPIRY_BANDS, ReportCredit
+from creditdesk.reports.values import EXPIRY_BANDS, AgedAmount, ReportCredit
 
 *_DAY_BANDS, _LATER, _NEVER = EXPIRY_BANDS
-_DAYS: Final = tuple(zip((7, 30, 90, 365), _DAY_BANDS, strict=True))
+BAND_DAYS: Final = (7, 30, 90, 365)
+"""The last day of each band that has one."""
+
+_DAYS: Final = tuple(zip(BAND_DAYS, _DAY_BANDS, strict=True))
 WEEKS_AHEAD: Final = 13
 """How many weeks the forecast shows."""
 
@@ -48,7 +52,7 @@ _FORECAST_COLUMNS: Final = (
 
 def ageing(view: LedgerView) -> ReportResult:
     """The outstanding amounts of every group by the time until they expire."""
-    found = [each for each in holdings(view) if each.position.remaining]
+    found = list(_aged_credits(view)) if view.aged is None else view.aged
     # Two locations may have one name.
     groups: dict[tuple[str, int, CreditType, str, str, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
     totals: dict[tuple[CreditType, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
@@ -58,8 +62,8 @@ def ageing(view: LedgerView) -> ReportResult:
         plan = credit.plan or credit.product
         group = (location, credit.business_id, credit.credit_type, credit.unit, credit.funding.value, plan)
         for amounts in (groups[group], totals[credit.credit_type, credit.unit]):
-            amounts[expiry_band(view, credit)] += each.position.outstanding
-            amounts["Expired"] += each.position.expired
+            amounts[each.band] += each.outstanding
+            amounts["Expired"] += each.expired
     return ReportResult(
         name="ageing",
         title="Ageing",
@@ -78,6 +82,18 @@ def ageing(view: LedgerView) -> ReportResult:
     )
 
 
+def _aged_credits(view: LedgerView) -> Iterator[AgedAmount]:
+    for each in holdings(view):
+        credit, position = each.credit, each.position
+        if not position.remaining:
+            continue
+        week = None
+        if credit.expires is not None and not position.is_expired:
+            now = from_epoch_microseconds(view.ends(credit, view.request.ends).expired_by)
+            week = (from_epoch_microseconds(credit.expires) - now) // timedelta(weeks=1)
+        yield AgedAmount(credit, expiry_band(view, credit), week, 1, position.outstanding, position.expired)
+
+
 def expiry_band(view: LedgerView, credit: ReportCredit) -> str:
     """Which of EXPIRY_BANDS a credit's expiry is in, counted from the end of the view."""
     if credit.expires is None:
@@ -92,18 +108,19 @@ def _cells(kind: CreditType, unit: str, amounts: dict[str, Amount]) -> tuple[Cel
     return tuple(to_decimal(amount, unit, is_money=kind is CreditType.MONEY) for amount in shown)
 
 
-def _forecast_rows(view: LedgerView, found: list[Holding]) -> list[tuple[Cell, ...]]:
-    weeks: dict[tuple[date, CreditType, str], list[Amount]] = defaultdict(list)
+def _forecast_rows(view: LedgerView, found: Sequence[AgedAmount]) -> list[tuple[Cell, ...]]:
+    weeks: dict[tuple[date, CreditType, str], list[AgedAmount]] = defaultdict(list)
     for each in found:
-        credit = each.credit
-        if credit.expires is None or not each.position.outstanding:
+        credit, week = each.credit, each.week
+        if week is None or week >= WEEKS_AHEAD:
             continue
         now = from_epoch_microseconds(view.ends(credit, view.request.ends).expired_by)
-        week = (from_epoch_microseconds(credit.expires) - now) // timedelta(weeks=1)
-        if week < WEEKS_AHEAD:
-            first = local_date(now, view.locations[credit.business_id].zone) + timedelta(weeks=week)
-            weeks[first, credit.credit_type, credit.unit].append(each.position.outstanding)
+        first = local_date(now, view.locations[credit.business_id].zone) + timedelta(weeks=week)
+        weeks[first, credit.credit_type, credit.unit].append(each)
     return [
-        (first, kind.value, unit, len(amounts), to_decimal(sum(amounts), unit, is_money=kind is CreditType.MONEY))
+        (
+            *(first, kind.value, unit, sum(each.credits for each in amounts)),
+            to_decimal(sum(each.outstanding for each in amounts), unit, is_money=kind is CreditType.MONEY),
+        )
         for (first, kind, unit), amounts in sorted(weeks.items())
     ]

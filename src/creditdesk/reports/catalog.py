@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from creditdesk.reports.activity import activity
+from creditdesk.reports.aged_amounts import load_ageing_view
 from creditdesk.reports.ageing import ageing, expiry_band
 from creditdesk.reports.breakage import breakage
 from creditdesk.reports.exception_loader import load_exception_facts, load_exceptions_view
@@ -86,7 +87,9 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
         "roll-forward": ReportKind(
             "How what is owed moved from opening to closing", _from_view(roll_forward), group_by=frozenset(GROUPS)
         ),
-        "ageing": ReportKind("When what is owed will expire", _from_view(ageing), of_period=False, only_end=True),
+        "ageing": ReportKind(
+            "When what is owed will expire", _from_view(ageing), of_period=False, load=load_ageing_view
+        ),
         "breakage": ReportKind(
             "What will probably never be used: an estimate", _from_view(breakage), of_period=False, only_end=True
         ),

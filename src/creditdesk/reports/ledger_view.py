@@ -18,6 +18,7 @@ from creditdesk.reports.values import (
     BEGINNING,
     END_OF_TIME,
     NOTHING,
+    AgedAmount,
     CreditMovement,
     Cut,
     Microseconds,
@@ -76,8 +77,8 @@ class JournalSummary:
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `findings` are those of the exceptions report beside the journal. `totals` are in place of histories where sums of groups are enough. `journal` is that of the locations
-    where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
+    `findings` are those of the exceptions report beside the journal. `totals` and `aged` are in place of histories where
+    sums of groups are enough. `journal` is that of the locations where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
     """
 
     request: ReportRequest
@@ -88,6 +89,7 @@ class LedgerView:
     rooms: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     totals: PeriodTotals | None = None
+    aged: tuple[AgedAmount, ...] | None = None
     journal: JournalSummary | None = None
     findings: tuple[ExceptionFinding, ...] = ()
 

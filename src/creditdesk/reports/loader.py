@@ -76,10 +76,16 @@ async def load_view(
     # A credit that is granted later changes nothing in the report of an earlier time.
     view = replace(view, histories=[each for each in found if view.has_begun(each)])
     rooms = await _load_rooms(session, view.histories) if request.name == "utilisation" else {}
-    notes = await load_notes(session, view)
-    journal = await load_journal_summary(session, view) if is_of_locations else None
+    return replace(await with_footer_facts(session, view), rooms=rooms)
+
+
+async def with_footer_facts(session: ReadSession, view: LedgerView) -> LedgerView:
+    """The view with what its report stands on: the journal of whole locations, its checkpoint, closed months."""
     return replace(
-        view, checkpoint=await load_checkpoint_info(session, view), rooms=rooms, notes=notes, journal=journal
+        view,
+        notes=await _load_notes(session, view),
+        checkpoint=await _load_checkpoint_info(session, view),
+        journal=await _load_journal_summary(session, view) if view.request.is_of_locations else None,
     )
 
 
@@ -192,7 +198,7 @@ def _deleted_credit(entry: ReportEntry, location: LocationInfo) -> ReportCredit:
     )
 
 
-async def load_checkpoint_info(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
+async def _load_checkpoint_info(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
     """The newest checkpoint made by the instant that the view is known as of."""
     meta = StoredCheckpoint.meta()
     filters = (Filter(meta.columns["CreatedOn"], Comparison.AT_MOST, view.known_as_of),)
@@ -208,7 +214,7 @@ async def _load_rooms(session: ReadSession, histories: list[CreditHistory]) -> d
     return {booking_id: row.resource_name or "" for booking_id, row in found.items()}
 
 
-async def load_journal_summary(session: ReadSession, view: LedgerView) -> JournalSummary:
+async def _load_journal_summary(session: ReadSession, view: LedgerView) -> JournalSummary:
     """How many entries the journals of the view's locations have by its end, and their digest."""
     request, known = view.request, view.request.as_known_at
     heads = {}
@@ -218,7 +224,7 @@ async def load_journal_summary(session: ReadSession, view: LedgerView) -> Journa
     return JournalSummary(sum(head.entries for head in heads.values()), combined_digest(heads))
 
 
-async def load_notes(session: ReadSession, view: LedgerView) -> tuple[str, ...]:
+async def _load_notes(session: ReadSession, view: LedgerView) -> tuple[str, ...]:
     """What was closed and reopened of the months that end in the report's period."""
     request = view.request
     notes = []

@@ -8,6 +8,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_extra_service import CoworkerExtraService
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
 from creditdesk.entities.billing.extra_service import ExtraService
+from creditdesk.entities.billing.product import Product
 from creditdesk.entities.ledger.account_state import AccountState
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.coworker import Coworker
@@ -50,6 +51,14 @@ class ProductSaleRow(UniqueRow, frozen=True, gc=False):
     entity = CoworkerProduct
 
     product_name: str | None
+
+
+class ProductNameRow(TypedRow, frozen=True, gc=False):
+    """The name of a product."""
+
+    entity = Product
+
+    name: str | None
 
 
 class OriginRow(AccountRow, frozen=True, gc=False):

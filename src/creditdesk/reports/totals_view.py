@@ -14,7 +14,7 @@ from creditdesk.reports.credit_loader import time_unit
 from creditdesk.reports.credit_totals import GroupKey, PeriodTotals
 from creditdesk.reports.journal_loader import first_entry_on
 from creditdesk.reports.ledger_view import LedgerView, LocationInfo
-from creditdesk.reports.loader import is_wanted, load_checkpoint_info, load_journal_summary, load_locations, load_notes
+from creditdesk.reports.loader import is_wanted, load_locations, with_footer_facts
 from creditdesk.reports.location_totals import load_location_totals
 from creditdesk.reports.periods import end_cut, start_cut
 from creditdesk.reports.request import ReportRequest
@@ -41,13 +41,7 @@ async def load_totals_view(session: ReadSession, request: ReportRequest, *, only
     keys = {key for cuts in at.values() for totals in cuts.values() for key in totals}
     credits_ = await _group_credits(session, keys, locations)
     wanted = {key: credit for key, credit in credits_.items() if is_wanted(credit, request)}
-    view = replace(view, totals=PeriodTotals(first_date, wanted, at))
-    return replace(
-        view,
-        notes=await load_notes(session, view),
-        checkpoint=await load_checkpoint_info(session, view),
-        journal=await load_journal_summary(session, view),
-    )
+    return await with_footer_facts(session, replace(view, totals=PeriodTotals(first_date, wanted, at)))
 
 
 def _cuts(view: LedgerView, location: LocationInfo, first_date: date | None, *, only_end: bool) -> set[Cut]:

@@ -163,6 +163,21 @@ class Position(Struct, frozen=True, gc=False):
 NOTHING: Final = Position()
 
 
+class AgedAmount(Struct, frozen=True, gc=False):
+    """What one credit holds, or credits of one group together, with the part of time in which it expires.
+
+    `band` is one of EXPIRY_BANDS; `week` counts from the end of the report, and is None for what is expired or never
+    expires. `credit` has what all of the group have in common.
+    """
+
+    credit: ReportCredit
+    band: str
+    week: int | None
+    credits: int
+    outstanding: Amount
+    expired: Amount
+
+
 class CreditMovement(Struct, frozen=True, gc=False):
     """One change of the outstanding amount of a credit.
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from creditdesk.schema.cross_checks import CrossChecks
 from creditdesk.schema.entity import Entity, Record
+from creditdesk.schema.grouped_sums import GroupedSums
 from creditdesk.schema.query import Filter, ListQuery, Order, Page
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ class Finder(Protocol):
         """The result of `find` for each query, in one round trip."""
 
 
-class ReadSession(Finder, CrossChecks, Protocol):
+class ReadSession(Finder, CrossChecks, GroupedSums, Protocol):
     """A session that only reads."""
 
     async def is_writable(self) -> bool:

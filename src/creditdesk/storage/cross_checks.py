@@ -14,7 +14,7 @@ from creditdesk.schema.query import Filter
 from creditdesk.storage.clauses import Joins
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.fragments import Fragment, Parameter
-from creditdesk.storage.naming import column_name, table_name
+from creditdesk.storage.naming import casefolded_name, column_name, is_casefolded, table_name
 from creditdesk.storage.queries import Statements
 
 
@@ -158,7 +158,7 @@ class CrossCheckReads(ABC):
         """The condition that a record `t` has no counterpart, whose arguments begin at `first`."""
         joins = Joins(counterpart.entity)
         joins.aliases[()] = "n"
-        paired = [Fragment(_paired(counterpart.entity, entity, each)) for each in counterpart.pairings]
+        paired = [Fragment(paired_condition("n", counterpart.entity, entity, each)) for each in counterpart.pairings]
         matched = self.statements.numbered_conditions(counterpart.filters, joins, first)
         counterparts = f"SELECT 1 FROM {table_name(counterpart.entity)} AS n{joins.text} WHERE "
         conditions = Fragment.join(" AND ", [*paired, *matched])
@@ -189,12 +189,14 @@ def _parameters(fragments: Sequence[Fragment]) -> tuple[Parameter, ...]:
     return tuple(parameter for each in fragments for parameter in each.parameters)
 
 
-def _paired(other: type[Entity], own: type[Entity], pairing: Pairing) -> str:
-    def stored(entity: type[Entity], name: str) -> str:
-        column: Column = entity.meta().columns[name]
-        return column_name(column)
+def paired_condition(alias: str, other: type[Entity], own: type[Entity], pairing: Pairing) -> str:
+    """The condition that a record `alias` of `other` belongs to the record `t` of `own`."""
 
-    value = f"t.{stored(own, pairing.own)}"
+    def compared(entity: type[Entity], name: str) -> str:
+        column: Column = entity.meta().columns[name]
+        return casefolded_name(column) if is_casefolded(column) else column_name(column)
+
+    value = f"t.{compared(own, pairing.own)}"
     if pairing.factor != 1 or pairing.offset:
         value = f"{value} * {pairing.factor} + {pairing.offset}"
-    return f"n.{stored(other, pairing.other)} = {value}"
+    return f"{alias}.{compared(other, pairing.other)} = {value}"

@@ -28,6 +28,7 @@ from creditdesk.storage.counted_queries import is_seekable
 from creditdesk.storage.cross_checks import CrossCheckReads
 from creditdesk.storage.dialects import Dialect, Execute
 from creditdesk.storage.fragments import BoundStatement, RowDecoder
+from creditdesk.storage.grouped_sums import GroupedSumReads
 from creditdesk.storage.naming import link_table, location_column, table_name
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.row_counters import (
@@ -56,7 +57,7 @@ NO_ROOM_SECONDS: Final = 30
 """When a client may repeat a write that found no room."""
 
 
-class BaseReadSession(CrossCheckReads):
+class BaseReadSession(CrossCheckReads, GroupedSumReads):
     """Implements `ReadSession` over one engine's `fetch`."""
 
     def __init__(self, statements: Statements) -> None:

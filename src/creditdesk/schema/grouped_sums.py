@@ -1,0 +1,53 @@
+"""Sums of a column over the records that match, by what these have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from creditdesk.schema.cross_checks import Pairing
+from creditdesk.schema.entity import Entity
+from creditdesk.schema.query import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The `value` of the record of `entity` that belongs to another one by the pairing; None without one.
+
+    At most one record of `entity` may belong to each.
+    """
+
+    entity: type[Entity]
+    pairing: Pairing
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstantsPassed:
+    """How many of some ascending instants are before the time in a column; None where that is null."""
+
+    column: str
+    instants: tuple[datetime, ...]
+
+
+class GroupedSum(NamedTuple):
+    """What a group has in common, the sum of its values, and the number of its records."""
+
+    group: tuple[Any, ...]
+    total: int
+    records: int
+
+
+class GroupedSums(Protocol):
+    """Sums in the database, so that a few rows stand for all records."""
+
+    async def sum_grouped(
+        self,
+        entity: type[Entity],
+        column: str,
+        by: Sequence[str | Lookup | InstantsPassed],
+        filters: Sequence[Filter] = (),
+    ) -> list[GroupedSum]:
+        """The sums of a column of whole numbers over the records that match, by columns and other values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,18 +122,26 @@ async def test_sum_grouped_adds_up_by_columns_lookups_and_times(store: Store) ->
         {"PricePaid": 13, "Funding": "plan", "ExpirySwept": None},
     )
     await add_grants(
-        store, {"CreditId": 2 * first + 1, "Benefit": "seen"}, {"CreditId": 2 * third + 1, "Benefit": "seen"}
+        store,
+        {"CreditId": 2 * first + 1, "Benefit": "seen", "ContractId": 41},
+        {"CreditId": 2 * third + 1, "Benefit": "seen", "ContractId": 43},
     )
     states = (with_ids(AccountState, [first, second, third, other]),)
     async with store.read_session() as session:
-        by_funding = await session.sum_grouped(AccountState, "PricePaid", ["Funding"], states)
-        assert sorted(by_funding) == [(("paid",), 12, 2), (("plan",), 24, 2)]
+        by_funding = await session.sum_grouped(AccountState, ["PricePaid", "CreditId"], ["Funding"], states)
+        assert sorted(by_funding) == [(("paid",), (12, 2), 2), (("plan",), (24, 2), 2)]
         benefit = Lookup(BenefitGrant, Pairing("CreditId", "Id", 2, 1), "Benefit")
-        looked_up = await session.sum_grouped(AccountState, "PricePaid", [benefit], states)
-        assert sorted(looked_up, key=repr) == [(("seen",), 16, 2), ((None,), 20, 2)]
-        passed = InstantsPassed("ExpirySwept", (NOW - 2 * hour, NOW, NOW + hour))
-        timed = await session.sum_grouped(AccountState, "PricePaid", ["Funding", passed], states)
-        assert sorted(timed, key=repr) == [
-            (("paid", 1), 12, 2), (("plan", 2), 11, 1), (("plan", None), 13, 1),
+        looked_up = await session.sum_grouped(AccountState, ["PricePaid"], [benefit], states)
+        assert sorted(looked_up, key=repr) == [(("seen",), (16,), 2), ((None,), (20,), 2)]
+        contract = replace(benefit, value="ContractId")
+        added = await session.sum_grouped(AccountState, [contract, "PricePaid"], [benefit, "Funding"], states)
+        assert sorted(added, key=repr) == [
+            (("seen", "paid"), (41, 5), 1), (("seen", "plan"), (43, 11), 1),
+            ((None, "paid"), (0, 7), 1), ((None, "plan"), (0, 13), 1),
         ]  # fmt: skip
-        assert await session.sum_grouped(AccountState, "PricePaid", ["Funding"], where(AccountState, Id=0)) == []
+        passed = InstantsPassed("ExpirySwept", (NOW - 2 * hour, NOW, NOW + hour))
+        timed = await session.sum_grouped(AccountState, ["PricePaid"], ["Funding", passed], states)
+        assert sorted(timed, key=repr) == [
+            (("paid", 1), (12,), 2), (("plan", 2), (11,), 1), (("plan", None), (13,), 1),
+        ]  # fmt: skip
+        assert await session.sum_grouped(AccountState, ["PricePaid"], ["Funding"], where(AccountState, Id=0)) == []

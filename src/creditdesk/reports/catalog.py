@@ -13,6 +13,7 @@ from creditdesk.reports.ageing import ageing, expiry_band
 from creditdesk.reports.breakage import breakage
 from creditdesk.reports.exception_loader import load_exception_facts, load_exceptions_view
 from creditdesk.reports.exceptions import exceptions
+from creditdesk.reports.held_amounts import load_liability_view
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import liability
 from creditdesk.reports.loader import load_view
@@ -83,6 +84,7 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
             of_period=False,
             only_end=True,
             group_by=frozenset({"kind", "funding"}),
+            load=load_liability_view,
         ),
         "roll-forward": ReportKind(
             "How what is owed moved from opening to closing", _from_view(roll_forward), group_by=frozenset(GROUPS)

@@ -21,6 +21,7 @@ from creditdesk.reports.values import (
     AgedAmount,
     CreditMovement,
     Cut,
+    HeldSum,
     Microseconds,
     Position,
     ReportCredit,
@@ -77,8 +78,8 @@ class JournalSummary:
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `findings` are those of the exceptions report beside the journal. `totals` and `aged` are in place of histories where
-    sums of groups are enough. `journal` is that of the locations where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
+    `findings` are those of the exceptions report beside the journal. `totals`, `aged` and `held` are in place of histories
+    where sums of groups are enough. `journal` is that of the locations where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
     """
 
     request: ReportRequest
@@ -90,6 +91,7 @@ class LedgerView:
     notes: tuple[str, ...] = ()
     totals: PeriodTotals | None = None
     aged: tuple[AgedAmount, ...] | None = None
+    held: tuple[HeldSum, ...] = ()
     journal: JournalSummary | None = None
     findings: tuple[ExceptionFinding, ...] = ()
 

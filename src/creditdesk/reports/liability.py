@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final
 
 from creditdesk.ledger.journal.entry import EntryType, from_epoch_microseconds
 from creditdesk.ledger.rules.amounts import Amount, round_to_currency
@@ -16,7 +16,7 @@ from creditdesk.ledger.rules.credit import CreditType
 from creditdesk.reports.footer import report_footer
 from creditdesk.reports.ledger_view import CreditHistory, LedgerView
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, to_decimal
-from creditdesk.reports.values import Cut, Microseconds, Position, ReportCredit, ReportEntry
+from creditdesk.reports.values import Cut, HeldSum, Microseconds, Position, ReportCredit, ReportEntry
 
 _AMOUNTS: Final = (
     ReportColumn("Original", "Original", CellType.AMOUNT, "The credit's total at the instant."),
@@ -160,32 +160,24 @@ def _value(holding: Holding) -> tuple[Decimal | None, Decimal | None]:
     return price, None if value is None else to_decimal(value, currency, is_money=True)
 
 
-class _HeldSum(NamedTuple):
-    """What a number of credits of one group hold together; `amounts` are those of `Holding`."""
-
-    credit: ReportCredit
-    credits: int
-    amounts: tuple[Amount, ...]
-
-
-def _held_sums(view: LedgerView, found: list[Holding]) -> list[_HeldSum]:
-    sums = [_HeldSum(each.credit, 1, each.amounts) for each in found]
+def _held_sums(view: LedgerView, found: list[Holding]) -> list[HeldSum]:
+    sums = [*view.held, *(HeldSum(each.credit, 1, each.amounts) for each in found)]
     if view.totals is not None:
         for key, credit in view.totals.credits.items():
             totals = view.totals.totals(key, view.ends(credit, view.request.ends))
             if totals.credits:
-                sums.append(_HeldSum(credit, totals.credits, totals.amounts))
+                sums.append(HeldSum(credit, totals.credits, totals.amounts))
     return sums
 
 
-def _group_rows(view: LedgerView, found: list[_HeldSum], by: str) -> list[tuple[Cell, ...]]:
+def _group_rows(view: LedgerView, found: list[HeldSum], by: str) -> list[tuple[Cell, ...]]:
     keys: dict[str, Callable[[ReportCredit], tuple[Cell, ...]]] = {
         "customer": lambda c: ("", "", c.customer_id, c.customer_name),
         "plan": lambda c: ("", c.plan or c.product, None, ""),
         "funding": lambda c: (c.funding.value, "", None, ""),
         "kind": lambda _: ("", "", None, ""),
     }
-    groups: dict[tuple[Cell, ...], list[_HeldSum]] = defaultdict(list)
+    groups: dict[tuple[Cell, ...], list[HeldSum]] = defaultdict(list)
     for each in found:
         credit = each.credit
         # Two locations may have one name.
@@ -194,19 +186,19 @@ def _group_rows(view: LedgerView, found: list[_HeldSum], by: str) -> list[tuple[
     return [(key[0], *key[2:], _number(groups[key]), *_sums(groups[key])) for key in sorted(groups, key=repr)]
 
 
-def _number(found: list[_HeldSum]) -> int:
+def _number(found: list[HeldSum]) -> int:
     return sum(each.credits for each in found)
 
 
-def _sums(found: list[_HeldSum]) -> tuple[Decimal, ...]:
+def _sums(found: list[HeldSum]) -> tuple[Decimal, ...]:
     credit = found[0].credit
     columns = zip(*(each.amounts for each in found), strict=True)
     return tuple(to_decimal(sum(column), credit.unit, is_money=credit.is_money) for column in columns)
 
 
-def _total_rows(found: list[_HeldSum], *, is_single: bool) -> list[tuple[Cell, ...]]:
+def _total_rows(found: list[HeldSum], *, is_single: bool) -> list[tuple[Cell, ...]]:
     """One row for each kind and unit; values of uses are not added to money."""
-    units: dict[tuple[CreditType, str], list[_HeldSum]] = defaultdict(list)
+    units: dict[tuple[CreditType, str], list[HeldSum]] = defaultdict(list)
     for each in found:
         units[each.credit.credit_type, each.credit.unit].append(each)
     rows: list[tuple[Cell, ...]] = []

@@ -178,6 +178,18 @@ class AgedAmount(Struct, frozen=True, gc=False):
     expired: Amount
 
 
+class HeldSum(Struct, frozen=True, gc=False):
+    """What one credit, or credits of one group together, hold.
+
+    `amounts` are original, used, remaining, held, expired, not yet valid and outstanding. `credit` has what all of the
+    group have in common.
+    """
+
+    credit: ReportCredit
+    credits: int
+    amounts: tuple[Amount, ...]
+
+
 class CreditMovement(Struct, frozen=True, gc=False):
     """One change of the outstanding amount of a credit.
 

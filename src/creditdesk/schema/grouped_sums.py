@@ -1,4 +1,4 @@
-"""Sums of a column over the records that match, by what these have in common."""
+"""Sums of columns over the records that match, by what these have in common."""
 
 from __future__ import annotations
 
@@ -32,11 +32,15 @@ class InstantsPassed:
     instants: tuple[datetime, ...]
 
 
+GroupTerm = str | Lookup | InstantsPassed
+"""What records are grouped by: a column, or what is found or computed for each."""
+
+
 class GroupedSum(NamedTuple):
-    """What a group has in common, the sum of its values, and the number of its records."""
+    """What a group has in common, the sums of its values, and the number of its records."""
 
     group: tuple[Any, ...]
-    total: int
+    totals: tuple[int, ...]
     records: int
 
 
@@ -46,8 +50,8 @@ class GroupedSums(Protocol):
     async def sum_grouped(
         self,
         entity: type[Entity],
-        column: str,
-        by: Sequence[str | Lookup | InstantsPassed],
+        columns: Sequence[str | Lookup],
+        by: Sequence[GroupTerm],
         filters: Sequence[Filter] = (),
     ) -> list[GroupedSum]:
-        """The sums of a column of whole numbers over the records that match, by columns and other values."""
+        """The sums of columns of whole numbers over the records that match, in groups; null counts as 0."""

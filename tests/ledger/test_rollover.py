@@ -144,9 +144,9 @@ async def test_the_action_turns_rollover_on_and_off(ledger: LedgerBuilder) -> No
     await add_contract(ledger)
     (action,) = ledger_actions(ledger.context)["TariffBookingCredit"]
     for cap, periods, sentence in (
-        ("20.00", 1, "1 benefits now roll over."),
-        ("25.00", 2, "1 benefits now roll over."),
-        ("0", 2, "1 benefits do not roll over."),
+        ("20.00", 1, "1 benefit now rolls over."),
+        ("25.00", 2, "1 benefit now rolls over."),
+        ("0", 2, "1 benefit does not roll over."),
     ):
         params = Params(action.parameters, {"Cap": cap, "Periods": periods})
         async with ledger.store.write_session() as session:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from creditdesk.api.body import parse_body, read_body
-from creditdesk.api.context import ApiContext, Route
+from creditdesk.api.context import ApiContext, Route, json_success
 from creditdesk.api.ledger.params import COWORKER_ID
 from creditdesk.api.members import LINK_MINUTES, MAX_LINK_BODY_BYTES, require_customer
 from creditdesk.api.openapi_operations import object_schema, read_operation, write_operation
@@ -138,12 +138,32 @@ def _show_request(request: Record) -> dict[str, Any]:
     }
 
 
-_LIST_OPERATION: Final = read_operation(
-    OWN_LINK_PATH,
-    "What became of the links that were asked for by e-mail in the last day",
-    Coworker.roles["update"],
-    (COWORKER_ID,),
-)
+_REQUEST_PROPERTIES: Final[dict[str, Any]] = {
+    "Id": {"type": "integer"},
+    "RequestedOn": {"type": "string", "format": "date-time"},
+    "RequestedBy": {"type": ["string", "null"]},
+    "Minutes": {"type": "integer"},
+    "State": {"enum": [each.value for each in LinkRequestState]},
+    "Reason": {"type": "string"},
+    "Attempts": {"type": "integer"},
+    "NextAttemptOn": {"type": ["string", "null"], "format": "date-time"},
+}
+_REQUEST: Final = {"type": "object", "properties": _REQUEST_PROPERTIES, "required": list(_REQUEST_PROPERTIES)}
+_LIST_OPERATION: Final = {
+    **read_operation(
+        OWN_LINK_PATH,
+        "What became of the links that were asked for by e-mail in the last day",
+        Coworker.roles["update"],
+        (COWORKER_ID,),
+    ),
+    **json_success(
+        {
+            "type": "object",
+            "properties": {"Records": {"type": "array", "items": _REQUEST}},
+            "required": ["Records"],
+        }
+    ),
+}
 _OWN_OPERATION: Final[dict[str, Any]] = {
     "operationId": "requestOwnLink",
     "tags": ["ledger"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,7 +33,11 @@ async def grant_credits(ledger: LedgerBuilder) -> None:
         CoworkerProduct, CoworkerId=ledger.customer, BusinessId=ledger.business, ProductId=product, Quantity=1
     )
     sold = {"CoworkerProductUniqueId": (await ledger.get(CoworkerProduct, sale))["UniqueId"]}
-    now = ledger.now
+    now, february = ledger.now, datetime(2026, 2, 1, 5, tzinfo=UTC)
+    for created, total in ((february - MICROSECOND, "2.00"), (february, "3.00")):
+        ledger.now = created
+        await ledger.add_money_credit(total, Description="Pass", ExpireDate=now + DAY)
+    ledger.now = now
     money = [
         await ledger.add_money_credit("30.00", TariffBookingCreditId=plan, TariffBookingCreditName="Rooms"),
         await ledger.add_money_credit("12.00", ExpireDate=now + DAY, CoworkerId=other),
@@ -72,6 +76,7 @@ async def use_overdraft(ledger: LedgerBuilder) -> None:
 
 async def test_reports_of_now_are_those_of_the_same_instant(store: Store) -> None:
     ledger = await LedgerBuilder.create(store)
+    await ledger.add_location_profile("America/New_York")
     await grant_credits(ledger)
     await use_overdraft(ledger)
     ends = [ledger.now + days * DAY + step for days in (1, 2, 3) for step in (-MICROSECOND, timedelta(0))]
@@ -87,6 +92,7 @@ async def test_reports_of_now_are_those_of_the_same_instant(store: Store) -> Non
             ):
                 assert await rows_of_now(session, ledger.business, now, "liability", **params)
             assert await rows_of_now(session, ledger.business, now, "ageing")
+            seen["breakage"] = await rows_of_now(session, ledger.business, now, "breakage", Funding="unknown")
             if now == ledger.now:
                 first = dict(seen)
     plans = {(row["Kind"], row["Plan"]) for row in first["plan"]}
@@ -94,4 +100,11 @@ async def test_reports_of_now_are_those_of_the_same_instant(store: Store) -> Non
     [held] = [row for row in first["customer"] if Decimal(row["Held"])]
     assert (held["Kind"], held["Credits"], held["Remaining"], held["Held"]) == ("printing", 1, "0", "3")
     assert [row["Remaining"] for row in first["customer"] if row["Customer"] == "Edsger"] == ["-2"]
+    cohorts = {
+        (row["Product"], row["Month"]): (row["Credits"], row["Granted"], row["Used"]) for row in first["breakage"]
+    }
+    assert cohorts["Pass", "2026-01"] == (1, "2.00", "0.00")
+    assert cohorts["Pass", "2026-02"] == (1, "3.00", "0.00")
+    assert cohorts["Rooms", "2026-03"] == (1, "30.00", "4.00")
+    assert cohorts["", "2026-03"] == (1, "12.00", "12.00")
     assert any(Decimal(row["NotYetValid"]) for row in first["plan"])

@@ -126,6 +126,7 @@ async def test_reports_of_now_are_those_of_the_same_instant(life: Life) -> None:
             if end < timedelta(days=1):
                 assert await rows_of_now(life.session, business, now, "liability", By="plan")
                 assert await rows_of_now(life.session, business, now, "liability", By="customer")
+                assert await rows_of_now(life.session, business, now, "breakage", Funding="unknown")
 
 
 @pytest.mark.parametrize("params", [{}, {"AsKnownAt": "2026-05-01T00:00:00Z"}], ids=["as recorded", "as known"])

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from creditdesk.reports.ageing import BAND_DAYS, WEEKS_AHEAD
-from creditdesk.reports.credit_sums import sum_credits
+from creditdesk.reports.credit_sums import Counted, sum_credits
 from creditdesk.reports.ledger_view import LedgerView, LocationInfo
 from creditdesk.reports.loader import load_locations, load_view, with_footer_facts
 from creditdesk.reports.request import ReportRequest
@@ -45,7 +45,7 @@ async def _load_aged(
     spans = list(_spans(request.now))
     passed = InstantsPassed("ExpireDate", tuple(_instants(request.now)))
     aged = []
-    for each in await sum_credits(session, request, locations, ("plan", "funding"), (passed,)):
+    for each in await sum_credits(session, request, locations, ("plan", "funding"), (passed,), Counted.REMAINING):
         (number,) = each.passed
         span = _NEVER if number is None else spans[number]
         expired = max(each.remaining, 0) if span.is_expired else 0

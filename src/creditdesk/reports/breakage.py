@@ -7,6 +7,7 @@ recognised in proportion to what is used.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -20,6 +21,7 @@ from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import Holding, holdings
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportResult, ReportSection, label, to_decimal
 from creditdesk.reports.utilisation import percent
+from creditdesk.reports.values import CohortSum, ReportCredit
 
 MIN_EXPIRED_CREDITS: Final = 30
 """Fewer fully expired credits of a product are no basis for a rate."""
@@ -81,10 +83,10 @@ def breakage(view: LedgerView) -> ReportResult:
     A request for one cohort has its row, whose rate is that of the whole product, and its credits.
     """
     wanted = view.request.funding or FundingKind.PAID
-    cohorts: dict[tuple[_Product, str], list[Holding]] = defaultdict(list)
-    for each in holdings(view):
+    cohorts: dict[tuple[_Product, str], list[CohortSum]] = defaultdict(list)
+    for each in _cohort_sums(view) if view.cohorts is None else view.cohorts:
         if each.credit.funding is wanted and each.original > 0:
-            cohorts[_product(each), _month(view, each)].append(each)
+            cohorts[_product(each.credit), each.month].append(each)
     rates = _rates(cohorts)
     if view.request.cohort is not None:
         wanted_name = view.request.cohort.strip().lower()
@@ -108,17 +110,22 @@ def _cohort_name(product: _Product, month: str) -> str:
     return f"{month} {product[0]}".strip()
 
 
-def _credit_row(holding: Holding) -> tuple[Cell, ...]:
+def _cohort_sums(view: LedgerView) -> Iterator[CohortSum]:
+    for each in holdings(view):
+        position = each.position
+        yield CohortSum(each.credit, _month(view, each), 1, each.original, position.remaining, position.is_expired)
+
+
+def _credit_row(found: CohortSum) -> tuple[Cell, ...]:
     """One credit of a cohort, with its parts of the cohort's amounts."""
-    credit, position = holding.credit, holding.position
-    amounts = (holding.original, holding.original - position.remaining, position.expired)
+    credit = found.credit
+    amounts = (found.original, found.original - found.remaining, found.expired)
     shown = (to_decimal(amount, credit.unit, is_money=credit.is_money) for amount in amounts)
     head = (credit.customer_id, credit.customer_name, credit.credit_type.value, credit.unit)
     return (*head, credit.id, credit.description, *shown)
 
 
-def _product(holding: Holding) -> _Product:
-    credit = holding.credit
+def _product(credit: ReportCredit) -> _Product:
     return (credit.product or credit.plan or credit.description, credit.credit_type, credit.unit)
 
 
@@ -129,27 +136,31 @@ def _month(view: LedgerView, holding: Holding) -> str:
     return f"{from_epoch_microseconds(holding.granted).astimezone(zone):%Y-%m}"
 
 
-def _rates(cohorts: dict[tuple[_Product, str], list[Holding]]) -> dict[_Product, Fraction]:
+def _number(members: Iterable[CohortSum]) -> int:
+    return sum(each.credits for each in members)
+
+
+def _rates(cohorts: dict[tuple[_Product, str], list[CohortSum]]) -> dict[_Product, Fraction]:
     """The share that expired of each product with enough fully expired credits."""
-    expired: dict[_Product, list[Holding]] = defaultdict(list)
+    expired: dict[_Product, list[CohortSum]] = defaultdict(list)
     for (product, _), members in cohorts.items():
-        expired[product] += [each for each in members if each.position.is_expired]
+        expired[product] += [each for each in members if each.is_expired]
     return {
-        product: Fraction(sum(each.position.expired for each in members), sum(each.original for each in members))
+        product: Fraction(sum(each.expired for each in members), sum(each.original for each in members))
         for product, members in expired.items()
-        if len(members) >= MIN_EXPIRED_CREDITS
+        if _number(members) >= MIN_EXPIRED_CREDITS
     }
 
 
-def _row(product: _Product, month: str, members: list[Holding], rate: Fraction | None) -> tuple[Cell, ...]:
+def _row(product: _Product, month: str, members: list[CohortSum], rate: Fraction | None) -> tuple[Cell, ...]:
     name, kind, unit = product
     is_money = kind is CreditType.MONEY
     granted = sum(each.original for each in members)
-    used = granted - sum(each.position.remaining for each in members)
-    expired = sum(each.position.expired for each in members)
-    head = (name, month, kind.value, unit, len(members))
+    used = granted - sum(each.remaining for each in members)
+    expired = sum(each.expired for each in members)
+    head = (name, month, kind.value, unit, _number(members))
     amounts = tuple(to_decimal(amount, unit, is_money=is_money) for amount in (granted, used, expired))
-    if all(each.position.is_expired for each in members):
+    if all(each.is_expired for each in members):
         estimate = BreakageEstimate(expired, expired, granted - used - expired)
     elif rate is None:
         return (*head, *amounts, None, TOO_FEW, None, None, None)

@@ -11,6 +11,7 @@ from creditdesk.reports.activity import activity
 from creditdesk.reports.aged_amounts import load_ageing_view
 from creditdesk.reports.ageing import ageing, expiry_band
 from creditdesk.reports.breakage import breakage
+from creditdesk.reports.cohort_amounts import load_breakage_view
 from creditdesk.reports.exception_loader import load_exception_facts, load_exceptions_view
 from creditdesk.reports.exceptions import exceptions
 from creditdesk.reports.held_amounts import load_liability_view
@@ -93,7 +94,10 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
             "When what is owed will expire", _from_view(ageing), of_period=False, load=load_ageing_view
         ),
         "breakage": ReportKind(
-            "What will probably never be used: an estimate", _from_view(breakage), of_period=False, only_end=True
+            "What will probably never be used: an estimate",
+            _from_view(breakage),
+            of_period=False,
+            load=load_breakage_view,
         ),
         "exceptions": ReportKind(
             "What looks wrong, and who has accepted it", _exceptions, of_period=False, load=load_exceptions_view

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from creditdesk.entities.billing.coworker_product import CoworkerProduct
@@ -29,8 +30,16 @@ from creditdesk.schema.repository import ReadSession
 _PRODUCT: Final = Lookup(CoworkerProduct, Pairing("UniqueId", "CoworkerProductUniqueId"), "ProductId")
 
 
+class Counted(Enum):
+    """Which credits a report counts: with something remaining, also with something held, or all with a total."""
+
+    REMAINING = auto()
+    HELD = auto()
+    GRANTED = auto()
+
+
 class CreditSum(NamedTuple):
-    """What credits of one group hold together: all of them more than nothing, less than nothing, or nothing.
+    """What credits of one group hold together; never of credit below zero and other credit.
 
     `credit` has what all of the group have in common, `passed` how many instants of each `InstantsPassed` are before
     its time. `held` is the part that is reserved.
@@ -50,20 +59,19 @@ async def sum_credits(
     locations: Mapping[int, LocationInfo],
     by: Iterable[str],
     passed: Sequence[InstantsPassed],
-    *,
-    reserved: bool = False,
+    counted: Counted,
 ) -> list[CreditSum]:
-    """The sums of the credits of which something remains, by location, unit, `by` and the instants passed.
+    """The sums of credits, by location, unit, `by` and the instants passed.
 
-    Of `by`, plan, customer and funding part the groups. With `reserved` also the sums of credits of which nothing
-    remains but something is held.
+    Of `by`, plan, description, customer and funding part the groups.
     """
     chosen = {name for name, value in (("plan", request.plan), ("funding", request.funding)) if value is not None}
-    held = await _reserved_credits(session) if reserved else {}
+    reserved = await _reserved_credits(session) if counted is Counted.HELD else {}
     sums: list[CreditSum] = []
     for mapping in MAPPINGS.values():
+        parts = _parts(mapping, counted, reserved.get(mapping.account_type, ()))
         terms = _terms(mapping, {*by, *chosen})
-        found = await _sum_grouped(session, mapping, locations, [*terms.values(), *passed], held)
+        found = await _sum_grouped(session, mapping, locations, [*terms.values(), *passed], parts)
         groups = [dict(zip(terms, each.group, strict=False)) for each in found]
         names = await _load_names(session, groups)
         for each, group in zip(found, groups, strict=True):
@@ -79,21 +87,27 @@ async def _sum_grouped(
     mapping: CreditTypeMapping,
     locations: Iterable[int],
     by: Sequence[GroupTerm],
-    reserved: Mapping[AccountType, list[int]],
+    parts: Iterable[tuple[Filter, ...]],
 ) -> list[GroupedSum]:
     """Total, remaining and scaled held amounts of a type's credits."""
-    entity, name = mapping.credit_entity, mapping.remaining_field
-    remaining = entity.meta().columns[name]
-    # What is owed is not lessened by the expiry of overdrawn credit: each sign has a sum of its own.
-    parts: list[tuple[Filter, ...]] = [
-        (Filter(remaining, Comparison.AT_LEAST, 1),),
-        (Filter(remaining, Comparison.AT_MOST, -1),),
-    ]
-    if ids := reserved.get(mapping.account_type):
-        parts.append(where(entity, **{"Id": ids, name: 0}))
-    columns = (mapping.total_field, name, _state_value(mapping, "Held"))
+    entity = mapping.credit_entity
+    columns = (mapping.total_field, mapping.remaining_field, _state_value(mapping, "Held"))
     of_locations = (*where(entity, BusinessId=tuple(locations) or (0,)), *without_charges(mapping))
     return [each for part in parts for each in await session.sum_grouped(entity, columns, by, (*of_locations, *part))]
+
+
+def _parts(mapping: CreditTypeMapping, counted: Counted, reserved: Sequence[int]) -> list[tuple[Filter, ...]]:
+    """The filters of sums: what is owed is not lessened by the expiry of overdrawn credit, so each sign has its own."""
+    columns = mapping.credit_entity.meta().columns
+    total, remaining = columns[mapping.total_field], columns[mapping.remaining_field]
+    below = Filter(remaining, Comparison.AT_MOST, -1)
+    if counted is Counted.GRANTED:
+        granted = Filter(total, Comparison.AT_LEAST, 1)
+        return [(granted, Filter(remaining, Comparison.AT_LEAST, 0)), (granted, below)]
+    parts: list[tuple[Filter, ...]] = [(Filter(remaining, Comparison.AT_LEAST, 1),), (below,)]
+    if reserved:
+        parts.append(where(mapping.credit_entity, **{"Id": reserved, mapping.remaining_field: 0}))
+    return parts
 
 
 async def _reserved_credits(session: ReadSession) -> dict[AccountType, list[int]]:
@@ -118,6 +132,8 @@ def _terms(mapping: CreditTypeMapping, by: set[str]) -> dict[str, GroupTerm]:
     if "plan" in by:
         terms["product"] = _PRODUCT
         terms["plan"] = "IsFromTariff" if of_time else "TariffBookingCreditName"
+    if "description" in by:
+        terms["description"] = "Description"
     if "customer" in by:
         terms["customer"] = "CoworkerId"
     if "funding" in by:
@@ -153,12 +169,15 @@ def _group_credit(
     customer = names.customers.get(customer_id or 0)
     if account_type is AccountType.MONEY:
         kind, unit = CreditType.MONEY, locations[terms["location"]].currency.upper()
+        name = plan
     else:
         rate = names.rates.get(terms["rate"] or 0)
         kind, unit = time_unit(rate)
+        name = rate.name if rate else ""
         plan = rate.name if rate and plan else ""
     return ReportCredit(
         account_type, 0, terms["location"], customer_id, kind, unit,
+        description=terms.get("description") or name or "",
         customer_name=(customer.full_name or "") if customer else "",
         plan=plan or "",
         product=(product.name or "") if product else "",

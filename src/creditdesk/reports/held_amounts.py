@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from creditdesk.reports.credit_sums import CreditSum, sum_credits
+from creditdesk.reports.credit_sums import Counted, CreditSum, sum_credits
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import Holding
 from creditdesk.reports.loader import load_locations, load_view, with_footer_facts
@@ -23,7 +23,8 @@ async def load_liability_view(session: ReadSession, request: ReportRequest) -> L
         return await load_view(session, request, only_end=True)
     locations = await load_locations(session, request)
     passed = tuple(InstantsPassed(name, (request.now,)) for name in ("ExpireDate", "ValidFrom"))
-    held = map(_held_sum, await sum_credits(session, request, locations, (request.by,), passed, reserved=True))
+    sums = await sum_credits(session, request, locations, (request.by,), passed, Counted.HELD)
+    held = map(_held_sum, sums)
     return await with_footer_facts(session, LedgerView(request, locations, [], by_recording=True, held=tuple(held)))
 
 

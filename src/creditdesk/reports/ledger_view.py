@@ -19,6 +19,7 @@ from creditdesk.reports.values import (
     END_OF_TIME,
     NOTHING,
     AgedAmount,
+    CohortSum,
     CreditMovement,
     Cut,
     HeldSum,
@@ -78,8 +79,8 @@ class JournalSummary:
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `findings` are those of the exceptions report beside the journal. `totals`, `aged` and `held` are in place of histories
-    where sums of groups are enough. `journal` is that of the locations where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
+    `findings` are those of the exceptions report beside the journal. `totals`, `aged`, `held` and `cohorts` are in place of
+    histories where sums of groups are enough. `journal` is that of the locations where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
     """
 
     request: ReportRequest
@@ -92,6 +93,7 @@ class LedgerView:
     totals: PeriodTotals | None = None
     aged: tuple[AgedAmount, ...] | None = None
     held: tuple[HeldSum, ...] = ()
+    cohorts: tuple[CohortSum, ...] | None = None
     journal: JournalSummary | None = None
     findings: tuple[ExceptionFinding, ...] = ()
 

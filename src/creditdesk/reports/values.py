@@ -190,6 +190,24 @@ class HeldSum(Struct, frozen=True, gc=False):
     amounts: tuple[Amount, ...]
 
 
+class CohortSum(Struct, frozen=True, gc=False):
+    """What was granted in one local month and remains, of one credit or of credits of one group together.
+
+    `month` is such as `2026-03`. `credit` has what all of the group have in common; credit below zero has sums of its own.
+    """
+
+    credit: ReportCredit
+    month: str
+    credits: int
+    original: Amount
+    remaining: Amount
+    is_expired: bool
+
+    @property
+    def expired(self) -> Amount:
+        return max(self.remaining, 0) if self.is_expired else 0
+
+
 class CreditMovement(Struct, frozen=True, gc=False):
     """One change of the outstanding amount of a credit.
 

@@ -63,6 +63,8 @@ def main() -> int:
     options = parser.parse_args()
 
     def measure(engine: MeasuredEngine, seeded: SeedData, folder: Path) -> Section:
+        # PostGraphile serves what is there when it starts.
+        asyncio.run(_create_spend(engine.url))
         with _running_sides(engine, folder) as ports:
             cases = list(_cases(seeded, asyncio.run(_common_rooms(engine.url))))
             missed, rows = False, []
@@ -172,11 +174,19 @@ def _spends(path: str, credit_ids: range, credit: str, amount: float) -> tuple[H
 _SPENT: Final = {"CoworkerBookingCreditId": "CreditUsed", "coworker_booking_credit": "credit_used"}
 
 
-async def _common_rooms(url: str) -> list[str]:
-    """The names of rooms, in order; and the spend that PostGraphile serves as a mutation."""
+async def _create_spend(url: str) -> None:
+    """Creates the function that PostGraphile serves as a mutation."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(_SPEND)
+    finally:
+        await connection.close()
+
+
+async def _common_rooms(url: str) -> list[str]:
+    """The names of rooms, in order."""
+    connection = await asyncpg.connect(url)
+    try:
         rows = await connection.fetch("SELECT DISTINCT name FROM resource WHERE name IS NOT NULL ORDER BY name")
     finally:
         await connection.close()

@@ -53,6 +53,8 @@ def workers(server: ServerProcess) -> list[psutil.Process]:
 
 async def test_killed_worker_is_replaced(server: ServerProcess) -> None:
     before = {each.pid for each in workers(server)}
+    async with httpx.AsyncClient(base_url=server.address) as client:
+        request_id = (await client.get("/health")).headers["X-Request-Id"]
     killed_at = time.monotonic()
     for pid in before:
         psutil.Process(pid).kill()
@@ -62,12 +64,15 @@ async def test_killed_worker_is_replaced(server: ServerProcess) -> None:
     async with httpx.AsyncClient(base_url=server.address) as client:
         while True:
             try:
-                assert (await client.get("/health")).status_code == 200
+                answer = await client.get("/health")
             except httpx.TransportError:
                 assert time.monotonic() - killed_at < REPLACE_SECONDS + START_SECONDS
                 await asyncio.sleep(0.05)
             else:
                 break
+    assert answer.status_code == 200
+    # Each worker begins as a copy of the same process, and names its requests by itself.
+    assert answer.headers["X-Request-Id"].partition("-")[0] != request_id.partition("-")[0]
 
 
 async def test_a_busy_connection_ends_in_good_order_so_that_it_may_move_to_another_worker(

@@ -18,7 +18,7 @@ from creditdesk.telemetry.metrics import (
     SECONDS_SUM,
     SLOTS,
 )
-from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord, current_request, request_ids
+from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord, current_request, new_request_ids
 
 CLOSED_BY_CLIENT: Final = 499
 """Stands in the place of a status where the client disconnected before its response began."""
@@ -45,6 +45,7 @@ class RequestObserver:
         self._app = app
         self._listener = listener
         self._in_progress = REQUESTS_IN_PROGRESS.place()
+        self._request_ids = new_request_ids()
         # The places of a request's counter and histogram: two look-ups and their labels become one.
         self._places: dict[tuple[str, str, int], tuple[int, int]] = {}
 
@@ -61,7 +62,7 @@ class RequestObserver:
                     trace_parent = value.decode() if _TRACE_PARENT.fullmatch(value) else None
                 else:
                     request_id = value if _REQUEST_ID.fullmatch(value) else None
-        record = scope[SCOPE_KEY] = RequestRecord(request_id or next(request_ids), trace_parent)
+        record = scope[SCOPE_KEY] = RequestRecord(request_id or next(self._request_ids), trace_parent)
         current_request.set(record)
 
         def send_observed(message: Message) -> Awaitable[None]:

@@ -37,5 +37,10 @@ class RequestRecord(Struct, gc=False):
 current_request: Final[ContextVar[RequestRecord | None]] = ContextVar("current_request", default=None)
 """The request on whose behalf the code runs; None in jobs and commands."""
 
-request_ids: Final[Iterator[bytes]] = map((token_hex(5).encode() + b"-%x").__mod__, count(1))
-"""Ids that no other request of any process has."""
+
+def new_request_ids() -> Iterator[bytes]:
+    """Ids that no other request of any process has.
+
+    Workers begin as copies of one process, so each calls this for itself.
+    """
+    return map((token_hex(5).encode() + b"-%x").__mod__, count(1))

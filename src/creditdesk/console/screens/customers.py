@@ -48,9 +48,10 @@ async def _show(page: ConsolePage) -> Response:
     customer_id = page.request.path_params["id"]
     at = page.request.query_params.get("at", "")
     query: dict[str, Any] = {"CoworkerId": customer_id, "Days": _EXPIRES_SOON_DAYS}
+    # The others say less clearly that the customer does not exist for this user.
+    customer = await page.client.get(f"{Coworker.path()}/{customer_id}")
     # Over a large ledger each of these reads the disk: at the same time they wait once.
-    customer, balances, credits_, lines, pools = await asyncio.gather(
-        page.client.get(f"{Coworker.path()}/{customer_id}"),
+    balances, credits_, lines, pools = await asyncio.gather(
         allowed(page.client.get("/api/ledger/balances", query | ({"At": at} if at else {})), {"Value": []}),
         _credits(page, customer_id),
         _lines(page, customer_id),

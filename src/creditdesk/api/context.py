@@ -94,9 +94,10 @@ class Route:
 class ApiContext:
     """The services behind the API.
 
-    `services` holds the entities that have a service of their own, `computations` those with computed
-    fields, `redactions` those with a column of which limited callers see a part, `create_endpoints` those whose POST is not a plain create. `transient_errors` are what the store raises while it cannot be
-    reached. `wordings` give the texts of files in a language, by its code.
+    `services` holds the entities that have a service of their own, `computations` those with computed fields,
+    `redactions` those with a column of which limited callers see a part, `create_endpoints` those whose POST is not a
+    plain create. `transient_errors` are what the store raises while it cannot be reached. `wordings` give the texts of
+    files in a language, by its code.
     """
 
     store: Store

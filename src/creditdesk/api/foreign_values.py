@@ -78,9 +78,12 @@ def own_query(query: ListQuery, principal: Principal) -> ListQuery:
 
     A filter on a value of another's record matches nothing; an order by one is that of the Id.
     """
+    references = _references_for(principal, query.entity)
+    if not references:
+        return query
     order = query.order
     filters = list(query.filters)
-    for reference in _references_for(principal, query.entity):
+    for reference in references:
         assert principal.customers is not None
         if any(each.column.name in reference.embedded for each in query.filters):
             filters.append(Filter(reference.owner, Comparison.ONE_OF, tuple(sorted(principal.customers))))

@@ -34,15 +34,13 @@ from creditdesk.schema.repository import ReadSession
 class ReportKind:
     """A report: what it answers, and how it is computed.
 
-    `of_period` is false where only its end counts; `only_end` where what stands then is enough. `group_by`
-    names the rows for which the totals of groups of credits are enough; `load` loads a view that is not
-    of all credits.
+    `of_period` is false where only its end counts. `group_by` names the rows for which the totals of groups of
+    credits are enough; `load` loads a view that is not of all credits.
     """
 
     description: str
     compute: Callable[[ReadSession, LedgerView], Awaitable[ReportResult]]
     of_period: bool = True
-    only_end: bool = False
     group_by: frozenset[str] = frozenset()
     load: Callable[[ReadSession, ReportRequest], Awaitable[LedgerView]] | None = None
 
@@ -50,7 +48,7 @@ class ReportKind:
         """The view that the report is computed from."""
         if self.load is not None:
             return await self.load(session, request)
-        return await load_view(session, request, only_end=self.only_end)
+        return await load_view(session, request)
 
 
 def _from_view(
@@ -83,7 +81,6 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
             "What is owed to members at an instant",
             _from_view(liability),
             of_period=False,
-            only_end=True,
             group_by=frozenset({"kind", "funding"}),
             load=load_liability_view,
         ),
@@ -117,7 +114,7 @@ async def run_report(session: ReadSession, request: ReportRequest) -> ReportResu
     kind = REPORTS[request.name]
     wanted = request if kind.of_period else request.since_beginning()
     if wanted.is_of_groups and wanted.by in kind.group_by:
-        return await kind.compute(session, await load_totals_view(session, wanted, only_end=kind.only_end))
+        return await kind.compute(session, await load_totals_view(session, wanted, only_end=not kind.of_period))
     view = await kind.load_view(session, wanted)
     if wanted.expires is not None:
         histories = [each for each in view.histories if expiry_band(view, each.credit) == wanted.expires]

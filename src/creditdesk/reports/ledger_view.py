@@ -79,8 +79,9 @@ class JournalSummary:
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `findings` are those of the exceptions report beside the journal. `totals`, `aged`, `held` and `cohorts` are in place of
-    histories where sums of groups are enough. `journal` is that of the locations where the report is about them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
+    `findings` are those of the exceptions report beside the journal. `totals`, `aged`, `held` and `cohorts` are in
+    place of histories where sums of groups are enough. `journal` is that of the locations where the report is about
+    them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
     """
 
     request: ReportRequest

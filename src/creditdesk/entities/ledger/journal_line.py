@@ -30,8 +30,7 @@ class JournalLine(
         CoveringIndex(
             "in_question",
             ("Override", "CreditKind", "CreditId", "BusinessId"),
-            condition="override = TRUE OR (kind = 'use' AND source_kind IS NULL AND reason <> 'used before the journal began') "
-            "OR (kind IN ('adjustment', 'void') AND trim(reason) IN ('', 'voided'))",
+            condition="override = TRUE OR (kind = 'use' AND source_kind IS NULL AND reason <> 'used before the journal began')",
         ),
         CoveringIndex(
             "unreasoned",

@@ -17,7 +17,7 @@ from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.reports.catalog import REPORTS
 from creditdesk.schema.entity import EVERY_MEMBER, Entity, entity_by_name
-from creditdesk.schema.fields import Reference
+from creditdesk.schema.fields import OPERATOR, Reference
 from creditdesk.schema.query import Comparison
 from creditdesk.schema.service import Principal
 from tests.members.conftest import SignInMember
@@ -196,6 +196,49 @@ async def test_member_reads_its_statement_and_no_other_report(api: ApiClient, si
         assert (await member.get("/api/reports/statement", params=query)).status_code == 400, query
     for file_format in ("csv", "pdf", "xlsx"):
         assert (await member.get("/api/reports/statement", params={"format": file_format})).status_code == 200
+
+
+async def test_member_does_not_see_who_of_the_operator_wrote(api: ApiClient, sign_in_member: SignInMember) -> None:
+    staff = "admin@example.com"
+    hidden = {"UpdatedBy": None, "CustomFields": None, "Notes": None, "Actor": OPERATOR}
+    mine = await use_credit(api)
+    time = await api.create_time_credit(
+        30, Notes="Asks a lot", CustomFields={"Data": [{"Name": "Rating", "Value": "poor", "Type": "String"}]}
+    )
+    await api.post(PROFILES, {"BusinessId": api.ledger.business, "TimeZone": "UTC"})
+    member = await sign_in_member(api.ledger.customer)
+    for name in sorted(READABLE):
+        entity = entity_by_name(name)
+        prefix, path = entity.__name__, entity.path()
+        columns = hidden.keys() & entity.meta().columns.keys()
+        by_operator = await api.list_records(path, **{f"{prefix}_UpdatedBy": staff})
+        assert bool(by_operator) == (name != "PoolCap"), name
+        listed = parse_body(await member.get(path, params={"orderby": "UpdatedBy", "dir": "-1"}))["Records"]
+        ids = [each["Id"] for each in listed]
+        assert ids == sorted(ids, reverse=True), name
+        single = [parse_body(await member.get(f"{path}/{each}")) for each in ids[:1]]
+        batch = parse_body(await member.get(path, params={"id": str(ids[:2])})) if ids else []
+        for record in (*listed, *single, *batch):
+            assert {column: record[column] for column in columns} == {column: hidden[column] for column in columns}
+        for column in columns - {"CustomFields"}:
+            for value in (staff, "notnull", OPERATOR):
+                found = parse_body(await member.get(path, params={f"{prefix}_{column}": value}))
+                assert (found["Records"], found["TotalItems"]) == ([], 0), (name, column)
+    custom = {"CoworkerExtraService_CustomFields_Rating": "poor", "CoworkerExtraService_Coworker": "notnull"}
+    assert [each["Id"] for each in await api.list_records(TIME_CREDITS, **custom)] == [time]
+    assert parse_body(await member.get(TIME_CREDITS, params=custom))["TotalItems"] == 0
+    line = (await api.list_journal_lines(mine["money"]))[-1]
+    assert line["Actor"] == staff
+    paths = [
+        f"/api/ledger/entries/{line['Id']}/decision", f"/api/ledger/balances?CoworkerId={api.ledger.customer}",
+        "/api/members/current/history", "/api/public/coworkers/profiles/current/benefits", "/api/auth/sessions",
+        "/api/reports/statement", "/api/reports/statement?format=csv",
+    ]  # fmt: skip
+    for path in paths:
+        answer = await member.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+        assert staff not in answer.text, path
+    assert {row["Actor"] for row in parse_body(await member.get("/api/reports/statement"))["Rows"]} == {OPERATOR}
 
 
 async def test_member_writes_nothing(api: ApiClient, sign_in_member: SignInMember) -> None:

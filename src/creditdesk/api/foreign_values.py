@@ -1,5 +1,6 @@
-"""What limited callers do not see in records that they may read: values of records that they may not.
+"""What limited callers do not see in records that they may read: who of the staff wrote them, and values of others.
 
+A member does not see the columns for operators, such as who changed a record last.
 A use of a member's credit may have paid for the booking or the event of another member of its team. The member
 sees that it did, by the Id, but neither whose it is nor what; and filters and sorting do not find it out. A decision
 lists credits of others and of other locations, without what they held.
@@ -7,7 +8,7 @@ lists credits of others and of other locations, without what they held.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -45,6 +46,9 @@ async def own_records(
         for record in records:
             if record[reference.id_column] in foreign:
                 record |= dict.fromkeys(reference.embedded & record.keys())
+    hidden = _operator_columns(principal, entity)
+    for record in records:
+        record |= {name: column.field.member_value for name, column in hidden.items() if name in record}
     if redaction := api.redactions.get(entity):
         shown = await redaction.hide(session, [record[redaction.column] for record in records], principal)
         for record, value in zip(records, shown, strict=True):
@@ -67,6 +71,9 @@ async def own_page(
                 columns[at] = [
                     None if target in foreign else value for target, value in zip(ids, columns[at], strict=True)
                 ]
+    for name, column in _operator_columns(principal, entity).items():
+        if column.in_lists:
+            columns[names.index(name)] = [column.field.member_value] * len(columns[0])
     if redaction := api.redactions.get(entity):
         at = names.index(redaction.column)
         columns[at] = await redaction.hide(session, columns[at], principal)
@@ -76,19 +83,26 @@ async def own_page(
 def own_query(query: ListQuery, principal: Principal) -> ListQuery:
     """The query, by whose filters and order a member does not learn what it does not see.
 
-    A filter on a value of another's record matches nothing; an order by one is that of the Id.
+    A filter on a value of another's record, or on a column for operators, matches nothing; an order by one is that of
+    the Id.
     """
-    references = _references_for(principal, query.entity)
-    if not references:
+    if not principal.is_member:
         return query
+    hidden = _operator_columns(principal, query.entity)
+    references = _references_for(principal, query.entity)
     order = query.order
     filters = list(query.filters)
+    by_id = query.entity.meta().columns["Id"]
+    if any(each.column.name in hidden for each in query.filters):
+        filters.append(Filter(by_id, Comparison.ONE_OF, ()))
+    if order.column.name in hidden:
+        order = Order(by_id, order.descending)
     for reference in references:
         assert principal.customers is not None
         if any(each.column.name in reference.embedded for each in query.filters):
             filters.append(Filter(reference.owner, Comparison.ONE_OF, tuple(sorted(principal.customers))))
         if order.column.name in reference.embedded:
-            order = Order(query.entity.meta().columns["Id"], order.descending)
+            order = Order(by_id, order.descending)
     return replace(query, filters=tuple(filters), order=order)
 
 
@@ -102,6 +116,10 @@ async def _foreign_ids(
     chosen = Filter(target.meta().columns["Id"], Comparison.ONE_OF, tuple(sorted(wanted)))
     own = await session.find(target, (chosen, *scope_filters(principal, target)), columns=("Id",))
     return wanted - {record["Id"] for record in own}
+
+
+def _operator_columns(principal: Principal, entity: type[Entity]) -> Mapping[str, Column]:
+    return entity.meta().operator_columns if principal.is_member else {}
 
 
 def _references_for(principal: Principal, entity: type[Entity]) -> tuple[ForeignReference, ...]:

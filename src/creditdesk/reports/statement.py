@@ -24,6 +24,7 @@ from creditdesk.reports.result import (
 from creditdesk.reports.team_caps import NO_TEAM, TeamMembers
 from creditdesk.reports.totals import FlowTotals, flow_totals
 from creditdesk.reports.values import CreditMovement, Flow, ReportCredit, ReportEntry
+from creditdesk.schema.fields import OPERATOR
 
 Unit = tuple[CreditType, str]
 
@@ -134,7 +135,7 @@ def movement_row(view: LedgerView, movement: CreditMovement, balance: int | None
         FLOW_TITLES[movement.flow],
         (entry.reason if entry else REST_EXPIRY_REASON) or credit.description,
         source_text(entry) if entry else "",
-        entry.actor if entry else "",
+        _actor(view, entry) if entry else "",
         entry.member_id if entry else None,
         credit.credit_type.value,
         credit.id,
@@ -145,6 +146,10 @@ def movement_row(view: LedgerView, movement: CreditMovement, balance: int | None
         entry.id if entry else None,
         instant,
     )
+
+
+def _actor(view: LedgerView, entry: ReportEntry) -> str:
+    return OPERATOR if view.request.principal.is_member else entry.actor
 
 
 def source_text(entry: ReportEntry) -> str:

@@ -74,12 +74,12 @@ BASE_FIELDS: Final[dict[str, Field]] = {
     "UpdatedOn": DateTime(read_only=True, nullable=False, indexed=True),
     "CreatedOn": DateTime(read_only=True, nullable=False, indexed=True),
     "UniqueId": Guid(read_only=True, nullable=False, indexed=True),
-    "UpdatedBy": Text(read_only=True, low_cardinality=True),
+    "UpdatedBy": Text(read_only=True, low_cardinality=True, operator_only=True),
     "IsNew": Boolean(read_only=True, nullable=False),
     "SystemId": Text(partial_index=True),
     "ToStringText": Text(read_only=True),
     "LocalizationDetails": Object(read_only=True),
-    "CustomFields": Object(),
+    "CustomFields": Object(operator_only=True),
 }
 COMPUTED_FIELDS: Final = frozenset({"IsNew", "ToStringText", "LocalizationDetails"})
 """Base fields that are constant or computed; no table stores them."""
@@ -302,6 +302,12 @@ class EntityMeta:
     def computed_columns(self) -> tuple[Column, ...]:
         """The columns whose values follow from other records."""
         return tuple(c for c in self.columns.values() if isinstance(c.field, Computed))
+
+    @cached_property
+    def operator_columns(self) -> Mapping[str, Column]:
+        """The columns of which members see nothing, by name."""
+        columns = (*self.columns.values(), *self.filter_only.values())
+        return {c.name: c for c in columns if c.field.operator_only}
 
     @cached_property
     def writable_columns(self) -> tuple[Column, ...]:

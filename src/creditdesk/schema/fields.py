@@ -23,6 +23,8 @@ from creditdesk.schema.conversions import ParseError, check_storable, parse_date
 
 MAX_INTEGER: Final = 2**63 - 1
 MAX_TEXT_LENGTH: Final = 100_000
+OPERATOR: Final = "operator"
+"""What members see in place of who of the operator's staff wrote something."""
 _FAST_DIGITS: Final = 18
 _DIGITS: Final = re.compile("[0-9]+")
 _GUID: Final = re.compile(r"(urn:uuid:)?\{?[0-9A-Fa-f-]{32,36}\}?")
@@ -36,7 +38,8 @@ class Field:
     update_only: only a create, or an update, sets it. immutable: an update may send it, but not
     change it. write_only: never returned. nullable: False where the API always returns a value.
     trailing: follows the entity's other keys in a record. internal: stored and exported, absent
-    from the API. default: what an absent value becomes. partial_index: indexed where not null.
+    from the API. operator_only: members see `member_value` instead. default: what an absent value becomes.
+    partial_index: indexed where not null.
     """
 
     required: bool = False
@@ -48,6 +51,7 @@ class Field:
     nullable: bool = True
     trailing: bool = False
     internal: bool = False
+    operator_only: bool = False
     default: Any = None
     indexed: bool = False
     partial_index: bool = False
@@ -68,6 +72,11 @@ class Field:
     def default_value(self) -> Any:
         """The value of an absent field: `default`, or `zero` where null is not allowed."""
         return self.default if self.nullable or self.default is not None else self.zero
+
+    @property
+    def member_value(self) -> str | None:
+        """What members see of a field for operators alone: null, or `operator` where the API always returns a value."""
+        return None if self.nullable else OPERATOR
 
 
 @dataclass(frozen=True, kw_only=True)

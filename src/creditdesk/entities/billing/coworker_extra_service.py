@@ -55,7 +55,7 @@ class CoworkerExtraService(
         ),
     )
     Description = Text(read_only=True)
-    Notes = Text()
+    Notes = Text(operator_only=True)
     RemainingUses = Integer(read_only=True, nullable=False)
     TotalUses = Integer(required=True)
     Free = Boolean(nullable=False)

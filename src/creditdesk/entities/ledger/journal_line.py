@@ -82,7 +82,7 @@ class JournalLine(
     TotalAfter = Money(nullable=False)
     SourceKind = Text(exact=True)
     SourceId = Integer()
-    Actor = Text(exact=True, nullable=False)
+    Actor = Text(exact=True, nullable=False, operator_only=True)
     Reason = Text(nullable=False)
     IdempotencyKey = Text(exact=True)
     Reverses = Integer()

@@ -23,7 +23,8 @@ _CODES: Final = frozenset(code.value for code in ExceptionCode)
 async def acknowledge(session: WriteSession, key: str, note: str, context: RequestContext) -> int:
     """Stores that the principal accepts an exception; returns the record's id.
 
-    The same note again, also at the same time, stores nothing and returns the id of the record there is. Raises ValidationError for a key that no exception of the principal's locations can have.
+    Repeating the call with the same note stores nothing and returns the existing record's id, also for concurrent
+    calls. Raises ValidationError for a key that no exception of the principal's locations can have.
     """
     location, _, rest = key.partition(":")
     code = rest.partition(":")[0]
@@ -31,7 +32,7 @@ async def acknowledge(session: WriteSession, key: str, note: str, context: Reque
     is_visible = is_known and context.principal.sees_location(int(location))
     if not is_visible or await session.get(Business, int(location)) is None:
         raise invalid_field(EXCEPTION_KEY.name, NOT_FOUND_MESSAGE, key)
-    # Others that accept an exception of the location wait here.
+    # Serialises acknowledgements at the location, so that concurrent repetitions see the first record.
     await session.lock(Business, [int(location)], ("Id",))
     meta = ExceptionAcknowledgement.meta()
     of_key, newest = where(ExceptionAcknowledgement, Key=key), Order(meta.columns["Id"], descending=True)

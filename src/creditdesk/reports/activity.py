@@ -1,4 +1,4 @@
-"""Activity: who did what to credit and beside it, when it was recorded and when it takes effect."""
+"""Activity: who changed what, when it was recorded and when it takes effect."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _BY_HAND: Final = frozenset({EntryType.ADJUSTMENT, EntryType.VOID, EntryType.REV
 
 
 def activity(view: LedgerView, acts: Sequence[RecordedAct] = ()) -> ReportResult:
-    """The journal entries of the period and the acts beside them, oldest first.
+    """The journal entries of the period and the acts of the audit trail, oldest first.
 
-    Those of one actor, or by hand, on request.
+    The request may limit them to one actor, or to entries made by hand.
     """
     found = [
         (entry, history.credit)
@@ -62,7 +62,7 @@ def activity(view: LedgerView, acts: Sequence[RecordedAct] = ()) -> ReportResult
 
 
 def is_by_hand(entry: ReportEntry) -> bool:
-    """Whether a person entered it beside the sale and the use of credit."""
+    """Whether a person entered it, other than as a sale of credit or a use for a named item."""
     is_person = "@" in entry.actor
     return is_person and (
         entry.kind in _BY_HAND or entry.override or (entry.kind is EntryType.USE and not entry.source_kind)

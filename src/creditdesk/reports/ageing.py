@@ -1,4 +1,4 @@
-"""Ageing: when what is owed will expire, in bands, and week by week ahead."""
+"""Ageing: when what is owed will expire, in bands and week by week."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from creditdesk.reports.values import EXPIRY_BANDS, AgedAmount, ReportCredit
 
 *_DAY_BANDS, _LATER, _NEVER = EXPIRY_BANDS
 BAND_DAYS: Final = (7, 30, 90, 365)
-"""The last day of each band that has one."""
+"""The number of days after which each band ends; the last two have no end."""
 
 _DAYS: Final = tuple(zip(BAND_DAYS, _DAY_BANDS, strict=True))
 WEEKS_AHEAD: Final = 13
@@ -52,7 +52,7 @@ _FORECAST_COLUMNS: Final = (
 
 def ageing(view: LedgerView) -> ReportResult:
     """The outstanding amounts of every group by the time until they expire."""
-    found = list(_aged_credits(view)) if view.aged is None else view.aged
+    found = [*view.aged, *_aged_credits(view)]
     # Two locations may have one name.
     groups: dict[tuple[str, int, CreditType, str, str, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
     totals: dict[tuple[CreditType, str], dict[str, Amount]] = defaultdict(lambda: defaultdict(int))
@@ -95,10 +95,14 @@ def _aged_credits(view: LedgerView) -> Iterator[AgedAmount]:
 
 
 def expiry_band(view: LedgerView, credit: ReportCredit) -> str:
-    """Which of EXPIRY_BANDS a credit's expiry is in, counted from the end of the view."""
+    """Which of EXPIRY_BANDS a credit's expiry is in, counted from the end of the report."""
     if credit.expires is None:
         return _NEVER
-    left = timedelta(microseconds=credit.expires - view.ends(credit, view.request.ends).expired_by)
+    return band_of(timedelta(microseconds=credit.expires - view.ends(credit, view.request.ends).expired_by))
+
+
+def band_of(left: timedelta) -> str:
+    """Which of EXPIRY_BANDS an expiry is in, by the time that is left until then."""
     return next((name for days, name in _DAYS if left <= timedelta(days=days)), _LATER)
 
 

@@ -1,4 +1,4 @@
-"""The breakage estimate: what of sold credit will probably never be used. An estimate, not a posting.
+"""The breakage estimate: how much sold credit will probably never be used. It is not a posting.
 
 The proportional method (ASC 606-10-55-46 to 49, IFRS 15 B44 to B47): what is expected to expire is
 recognised in proportion to what is used.
@@ -24,7 +24,7 @@ from creditdesk.reports.utilisation import percent
 from creditdesk.reports.values import CohortSum, ReportCredit
 
 MIN_EXPIRED_CREDITS: Final = 30
-"""Fewer fully expired credits of a product are no basis for a rate."""
+"""The number of fully expired credits of a product below which no rate is estimated."""
 
 TOO_FEW: Final = label(f"fewer than {MIN_EXPIRED_CREDITS} expired credits: no estimate")
 PROPORTIONAL: Final = label("proportional")
@@ -80,11 +80,11 @@ def estimate_breakage(granted: Amount, used: Amount, rate: Fraction, digits: int
 def breakage(view: LedgerView) -> ReportResult:
     """One row for each product and month of grant; paid credit unless the request names a funding.
 
-    A request for one cohort has its row, whose rate is that of the whole product, and its credits.
+    A request for one cohort returns its row, with the rate of the whole product, and lists its credits.
     """
     wanted = view.request.funding or FundingKind.PAID
     cohorts: dict[tuple[_Product, str], list[CohortSum]] = defaultdict(list)
-    for each in _cohort_sums(view) if view.cohorts is None else view.cohorts:
+    for each in (*view.cohorts, *_cohort_sums(view)):
         if each.credit.funding is wanted and each.original > 0:
             cohorts[_product(each.credit), each.month].append(each)
     rates = _rates(cohorts)
@@ -117,7 +117,7 @@ def _cohort_sums(view: LedgerView) -> Iterator[CohortSum]:
 
 
 def _credit_row(found: CohortSum) -> tuple[Cell, ...]:
-    """One credit of a cohort, with its parts of the cohort's amounts."""
+    """One credit of a cohort, with its share of the cohort's amounts."""
     credit = found.credit
     amounts = (found.original, found.original - found.remaining, found.expired)
     shown = (to_decimal(amount, credit.unit, is_money=credit.is_money) for amount in amounts)

@@ -8,15 +8,15 @@ from types import MappingProxyType
 from typing import Final
 
 from creditdesk.reports.activity import activity
-from creditdesk.reports.aged_amounts import load_ageing_view
 from creditdesk.reports.ageing import ageing, expiry_band
+from creditdesk.reports.ageing_view import load_ageing_view
 from creditdesk.reports.breakage import breakage
-from creditdesk.reports.cohort_amounts import load_breakage_view
+from creditdesk.reports.breakage_view import load_breakage_view
 from creditdesk.reports.exception_loader import load_exception_facts, load_exceptions_view
 from creditdesk.reports.exceptions import exceptions
-from creditdesk.reports.held_amounts import load_liability_view
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.liability import liability
+from creditdesk.reports.liability_view import load_liability_view
 from creditdesk.reports.loader import load_view
 from creditdesk.reports.movement_list import movement_list
 from creditdesk.reports.recorded_acts import load_recorded_acts
@@ -34,8 +34,8 @@ from creditdesk.schema.repository import ReadSession
 class ReportKind:
     """A report: what it answers, and how it is computed.
 
-    `of_period` is false where only its end counts. `group_by` names the rows for which the totals of groups of
-    credits are enough; `load` loads a view that is not of all credits.
+    `of_period` is false for a report of one instant. For the values of `group_by` the stored totals of groups of
+    credits are enough. `load` loads the view where that is not the default one.
     """
 
     description: str
@@ -54,7 +54,7 @@ class ReportKind:
 def _from_view(
     compute: Callable[[LedgerView], ReportResult],
 ) -> Callable[[ReadSession, LedgerView], Awaitable[ReportResult]]:
-    """A report that needs nothing but the view."""
+    """Adapts a computation that needs only the view."""
 
     async def run(_session: ReadSession, view: LedgerView) -> ReportResult:
         return compute(view)

@@ -1,4 +1,4 @@
-"""Loads the credits of a report, with the names, units and funding that reports show of them."""
+"""Loads the credits of a report, with the names, units and funding that reports show."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DEFAULT_UNIT: Final = "use"
 async def load_report_credits(
     session: ReadSession, scope: EntryScope, accounts: Collection[AccountKey] | None = None
 ) -> dict[AccountKey, ReportCredit]:
-    """The credits of a scope, or those of `accounts` in it; booking charges have no balance (rule 5)."""
+    """The credits of a scope, or only those of `accounts` in it. Leaves out booking charges (rule 5)."""
     money: list[ReportMoneyCreditRow] = []
     time: list[ReportTimeCreditRow] = []
     if AccountType.MONEY in scope.account_types:
@@ -79,7 +79,7 @@ def _filters(
 
 
 async def _load_origins(session: ReadSession, accounts: Sequence[AccountKey]) -> dict[AccountKey, OriginRow]:
-    """Where each credit comes from, of those that have a state."""
+    """The origin of each credit that has a stored state."""
     rows = await find_by_id(session, OriginRow, map(state_id, accounts))
     return {row.account: row for row in rows.values()}
 
@@ -153,7 +153,7 @@ def _time_credit(
 
 
 def time_unit(rate: ReportRateRow | None) -> tuple[CreditType, str]:
-    """What credit of a rate is, and what one use of it is."""
+    """The credit type of a rate, and the unit that one use of it stands for."""
     if rate is None:
         return CreditType.TIME, DEFAULT_UNIT
     if rate.is_printing_credit:

@@ -1,4 +1,4 @@
-"""Adds up what the credits of locations hold now, by what reports group them by, and loads no credit by itself."""
+"""Sums of what the credits of locations hold now, computed in the database by the groups of a report."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Counted(Enum):
 
 
 class CreditSum(NamedTuple):
-    """What credits of one group hold together; never of credit below zero and other credit.
+    """What the credits of one group hold together. Overdrawn credits are in groups of their own.
 
-    `credit` has what all of the group have in common, `passed` how many instants of each `InstantsPassed` are before
-    its time. `held` is the part that is reserved.
+    `credit` has the values that the group has in common; `passed` is, for each `InstantsPassed`, how many of its
+    instants lie before the credits' time. `held` is the reserved part.
     """
 
     credit: ReportCredit
@@ -63,7 +63,7 @@ async def sum_credits(
 ) -> list[CreditSum]:
     """The sums of credits, by location, unit, `by` and the instants passed.
 
-    Of `by`, plan, description, customer and funding part the groups.
+    `by` may name plan, description, customer and funding; other names do not divide the groups.
     """
     chosen = {name for name, value in (("plan", request.plan), ("funding", request.funding)) if value is not None}
     reserved = await _reserved_credits(session) if counted is Counted.HELD else {}
@@ -97,7 +97,7 @@ async def _sum_grouped(
 
 
 def _parts(mapping: CreditTypeMapping, counted: Counted, reserved: Sequence[int]) -> list[tuple[Filter, ...]]:
-    """The filters of sums: what is owed is not lessened by the expiry of overdrawn credit, so each sign has its own."""
+    """The filters of the sums, one for each sign: expired overdrawn credit must not reduce what is owed."""
     columns = mapping.credit_entity.meta().columns
     total, remaining = columns[mapping.total_field], columns[mapping.remaining_field]
     below = Filter(remaining, Comparison.AT_MOST, -1)
@@ -111,7 +111,7 @@ def _parts(mapping: CreditTypeMapping, counted: Counted, reserved: Sequence[int]
 
 
 async def _reserved_credits(session: ReadSession) -> dict[AccountType, list[int]]:
-    """The credits of which something is held; of an overdraft it can be held while nothing remains."""
+    """The credits with held amounts; an overdraft can be held while nothing remains."""
     found: dict[AccountType, list[int]] = defaultdict(list)
     is_held = Filter(AccountState.meta().columns["Held"], Comparison.AT_LEAST, 1)
     for record in await session.find(AccountState, (is_held,), columns=("CreditKind", "CreditId")):
@@ -124,7 +124,7 @@ def _state_value(mapping: CreditTypeMapping, name: str) -> Lookup:
 
 
 def _terms(mapping: CreditTypeMapping, by: set[str]) -> dict[str, GroupTerm]:
-    """What the groups of a type's credits have in common, by the names that `_group_credit` reads."""
+    """The terms that group the credits of a type, by the names that `_group_credit` reads."""
     of_time = mapping.account_type is AccountType.TIME
     terms: dict[str, GroupTerm] = {"location": "BusinessId"}
     if of_time:
@@ -142,7 +142,7 @@ def _terms(mapping: CreditTypeMapping, by: set[str]) -> dict[str, GroupTerm]:
 
 
 class _Names(NamedTuple):
-    """What the ids of groups stand for."""
+    """The names and rates behind the ids of groups."""
 
     products: dict[int, ProductNameRow]
     rates: dict[int, ReportRateRow]
@@ -163,7 +163,7 @@ async def _load_names(session: ReadSession, groups: Sequence[Mapping[str, Any]])
 def _group_credit(
     account_type: AccountType, terms: Mapping[str, Any], names: _Names, locations: Mapping[int, LocationInfo]
 ) -> ReportCredit:
-    """A credit with what all of a group have in common."""
+    """A credit with the values that a group has in common."""
     plan, funding, customer_id = terms.get("plan"), terms.get("funding"), terms.get("customer")
     product = names.products.get(terms.get("product") or 0)
     customer = names.customers.get(customer_id or 0)

@@ -1,6 +1,6 @@
 """The totals of credits: how much moved by each flow since the beginning, and what is held at a cut.
 
-Totals of two cuts subtract to what moved between them, and totals of credits of one group add up.
+The difference of the totals at two cuts is what moved between them; totals of credits of one group add up.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TERMS: Final = ("BusinessId", "ExtraServiceId", "Funding", "ValidFrom")
 
 
 class GroupKey(NamedTuple):
-    """The credits that totals add up: of one location, account type, rate and funding; rate 0 is none."""
+    """The credits that totals add up: one location, account type, rate and funding. `rate_id` 0 stands for no rate."""
 
     business_id: int
     account_type: AccountType
@@ -106,7 +106,7 @@ class RunningTotals:
         self._group = self._group_of_terms()
 
     def at(self, cut: Cut) -> GroupTotals:
-        """The totals at a cut, which must not be before the last one asked for."""
+        """The totals at a cut, which must not be before that of the previous call."""
         while self._next < len(self._entries) and self._entries[self._next].at < cut.entries_before:
             entry = self._entries[self._next]
             self._next += 1
@@ -143,8 +143,8 @@ class RunningTotals:
 class PeriodTotals:
     """The totals of every location of a report at the cuts that it needs.
 
-    `credits` has, for each group, a credit that stands for all of it. `first_date` is the local date of the
-    first entry, where the report begins with it.
+    `credits` has a representative credit of each group. `first_date` is the local date of the first entry if the
+    report begins there.
     """
 
     first_date: date | None
@@ -152,14 +152,14 @@ class PeriodTotals:
     at: Mapping[int, Mapping[Cut, Mapping[GroupKey, Totals]]]
 
     def totals(self, key: GroupKey, cut: Cut) -> Totals:
-        """The totals of a group at a cut of its location; nothing before the beginning."""
+        """The totals of a group at a cut of its location; zero before the beginning."""
         if cut.entries_before == BEGINNING:
             return NO_TOTALS
         return self.at[key.business_id][cut].get(key, NO_TOTALS)
 
 
 def turning_points(credit: ReportCredit, entries: Sequence[ReportEntry]) -> list[Microseconds]:
-    """The first instants after each change of the credit's totals: by its entries, and by its windows."""
+    """The first instants after each change of the credit's totals, by an entry or by its validity window."""
     found = [entry.at + 1 for entry in entries]
     windows: list[Any] = [credit.expires, credit.valid_from]
     for entry in entries:
@@ -169,7 +169,7 @@ def turning_points(credit: ReportCredit, entries: Sequence[ReportEntry]) -> list
 
 
 def _opening_terms(credit: ReportCredit, entries: Sequence[ReportEntry]) -> dict[str, Any]:
-    """The terms before the first entry: what the first change of each found, or what the record has."""
+    """The terms before the first entry: those before the first change of each, or the record's."""
     current = (credit.business_id, credit.rate_id, credit.funding.value, credit.valid_from)
     terms: dict[str, Any] = dict(zip(_TERMS, current, strict=True))
     for entry in reversed(entries):

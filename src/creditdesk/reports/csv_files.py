@@ -1,4 +1,4 @@
-"""A report as CSV: RFC 4180, UTF-8, ISO dates, decimal points; cells that a spreadsheet would execute are inert."""
+"""A report as CSV: RFC 4180, UTF-8, ISO dates, decimal points; text that looks like a formula is made inert."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def report_csv(result: ReportResult) -> bytes:
 
 
 def inert_text(cell: Cell) -> str:
-    """The cell's text; an apostrophe precedes text that a spreadsheet would read as a formula."""
+    """The cell's text, with an apostrophe before text that a spreadsheet would read as a formula."""
     text = cell_text(cell)
     return f"'{text}" if isinstance(cell, str) and text.startswith(_FORMULA_STARTS) else text

@@ -1,7 +1,7 @@
-"""The stored totals of a location at the end of its days, from which totals of any later instant are few steps.
+"""The stored totals of a location at the end of each of its days; reports add what was recorded since.
 
-They follow from the journal alone. Stored totals count only while the location has as many entries before
-their instant as they were made from; a reader adds what was recorded since.
+They are derived from the journal alone. Stored totals are valid only while the location has as many entries
+before their instant as they were computed from.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _DayRow(TypedRow, frozen=True, gc=False):
 
 
 async def load_day(session: ReadSession, location_id: int, until: Microseconds) -> DayTotals:
-    """The newest valid stored totals of a location by an instant, or `BEFORE_ALL`."""
+    """The newest valid totals of a location stored for `until` or earlier, or `BEFORE_ALL`."""
     filters = (*where(DailyTotal, BusinessId=location_id), *_until(Comparison.AT_MOST, until))
     newest_first = Order(DailyTotal.meta().columns["Until"], descending=True)
     found = await find_first(session, DailyTotal, filters, newest_first, columns=_COLUMNS)
@@ -97,7 +97,7 @@ def day_values(location_id: int, day: DayTotals) -> dict[str, Any]:
 
 
 async def load_days(session: ReadSession, location_id: int) -> list[DayTotals]:
-    """Every stored day of a location in order, without what changed."""
+    """Every stored day of a location in order, without the changed accounts."""
     rows = await session.find(DailyTotal, where(DailyTotal, BusinessId=location_id), columns=_COLUMNS)
     return sorted((_from_record(location_id, row) for row in rows), key=lambda day: day.head.until)
 

@@ -1,4 +1,4 @@
-"""Makes the stored totals of the days that have ended, and compares stored ones with the journal."""
+"""Computes and stores the totals of days that have ended, and compares stored totals with the journal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ACTOR: Final = "creditdesk"
 async def store_daily_totals(store: Store, now: datetime) -> int:
     """Stores the totals of the days that have ended at each location; returns the number of days.
 
-    Days that late entries or deletions made stale are computed again. Safe to repeat.
+    Recomputes days that late entries or deletions made stale. Safe to repeat.
     """
     stored = 0
     for location_id, zone in (await store.read_detached(_locations)).items():
@@ -54,9 +54,9 @@ async def store_daily_totals(store: Store, now: datetime) -> int:
 
 
 async def find_stale_days(store: Store, now: datetime) -> list[str]:
-    """The stored days that differ from what the whole journal says, as `location 3 until 2026-10-01T00:00:00Z`.
+    """The stored days that differ from the journal, such as `location 3 until 2026-10-01T00:00:00Z`.
 
-    A day that late entries made invalid is not among them: no report uses it.
+    Leaves out days that late entries made invalid: no report uses them.
     """
     found = []
     for location_id in await store.read_detached(_locations):
@@ -74,7 +74,7 @@ async def _locations(session: ReadSession) -> dict[int, ZoneInfo]:
 async def _missing_days(
     location_id: int, zone: ZoneInfo, now: datetime, session: ReadSession
 ) -> tuple[list[int], list[DayTotals]]:
-    """The ids of the days that are not true any more, and the days to store."""
+    """The ids of stale days, and the days to store."""
     base = await load_day(session, location_id, epoch_microseconds(now))
     if base is not BEFORE_ALL:
         _, deleted_since = await reassigned_accounts(session, base.head.until)
@@ -120,7 +120,7 @@ async def _day_ends(
 
 @dataclass(slots=True)
 class _DayChanges:
-    """How the totals of a location change by the end of each of some days."""
+    """How the totals of a location change from one day to the next, at the ends of days in `untils`."""
 
     location_id: int
     base: Cut
@@ -133,7 +133,7 @@ class _DayChanges:
         self.changed = [set() for _ in self.untils]
 
     def add(self, journal: CreditJournal) -> None:
-        """Adds one credit."""
+        """Adds the changes of one credit."""
         running = RunningTotals(journal.credit, journal.entries)
         before = running.at(self.base)
         locations = {before.group.business_id}
@@ -148,7 +148,7 @@ class _DayChanges:
             self.changed[position].add(journal.credit.account)
 
     def _positions(self, instants: Collection[Microseconds]) -> list[int]:
-        """The days by whose end the instants have come, after the base."""
+        """The positions in `untils` of the days in which the instants after the base fall."""
         found = {bisect_left(self.untils, instant) for instant in instants if instant > self.base.entries_before}
         return sorted(found - {len(self.untils)})
 
@@ -165,9 +165,10 @@ async def _compute_days(
 ) -> list[DayTotals]:
     """The totals at the ends of days after `base`; days on which nothing changed are left out."""
     changes = _DayChanges(location_id, base.cut, untils)
-    async for accounts in _accounts(session, location_id, base, untils[-1]) if untils else _nothing():
-        for journal in await load_credit_journals(session, accounts):
-            changes.add(journal)
+    if untils:
+        async for accounts in _accounts(session, location_id, base, untils[-1]):
+            for journal in await load_credit_journals(session, accounts):
+                changes.add(journal)
     heads = await _heads(session, location_id, base.head, untils)
     groups = dict(base.groups)
     days = []
@@ -181,11 +182,6 @@ async def _compute_days(
             groups[key] = groups.get(key, NO_TOTALS) + each
         days.append(DayTotals(head, dict(groups), frozenset(changed)))
     return days
-
-
-async def _nothing() -> AsyncIterator[Sequence[AccountKey]]:
-    return
-    yield
 
 
 async def _accounts(

@@ -1,4 +1,4 @@
-"""A report as a JSON document: amounts are exact texts, instants ISO 8601 in UTC, dates ISO 8601."""
+"""A report as a JSON document: amounts are exact decimals as text, dates and instants ISO 8601, instants in UTC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from creditdesk.schema.conversions import format_datetime
 def report_document(result: ReportResult, shown: slice = slice(None)) -> dict[str, Any]:
     """The report as a JSON object; each row is an object by column name.
 
-    `shown` are the rows that it has, of each section as many from its first; `RowCount` counts all.
+    `shown` selects the rows, and as many from the start of each section; `RowCount` counts all rows.
     """
     return {
         "Report": result.name,

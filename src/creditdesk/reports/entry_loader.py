@@ -1,8 +1,8 @@
 """Loads the journal entries of a report: those of its period, and what each credit held before it.
 
-A report about locations reads the newest entry of each credit before the period by an index, and then the
-period alone. A report about one customer or credit, or one that orders entries by their effect, reads the
-whole journals of its credits.
+A report about locations reads the newest entry of each credit before the period by an index, then only the
+entries of the period. A report about one customer or credit, or one that orders entries by when they take
+effect, reads the whole journals of its credits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from creditdesk.schema.repository import ReadSession
 
 ENTRY_BATCH_SIZE: Final = 5000
 _CREDITS_PER_LOAD: Final = 500
-"""Their entries are seldom more than a batch."""
+"""So few that their entries rarely exceed one batch."""
 
 REPORT_ENTRY_COLUMNS: Final = (
     "Id", "BusinessId", "CoworkerId", "CreditKind", "CreditId", "Sequence", "Kind", "Amount", "BalanceAfter",
@@ -36,14 +36,14 @@ REPORT_ENTRY_COLUMNS: Final = (
     "Override", "MemberId", "Digest", "Cause", "Document",
 )  # fmt: skip
 _NAMES_LAST_USE: Final = frozenset({"liability", "utilisation"})
-"""Reports that name the last use of each credit."""
+"""The reports that show the last use of each credit."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryScope:
-    """Whose entries: of locations, of a customer's credits and of credits that it deleted, or of one credit.
+    """Which entries: those of locations, of a customer's credits (also deleted ones), or of one credit.
 
-    `chosen` are the credits of the locations that count, where not all do.
+    `chosen` limits the credits of the locations.
     """
 
     locations: tuple[int, ...]
@@ -71,7 +71,7 @@ async def load_period(
 ) -> LoadedEntries:
     """The entries recorded in the period at the scope's locations, on the clock of each.
 
-    Without a start only what stands at the end is loaded.
+    Without a start, loads only the newest entries at the end.
     """
     loaded = LoadedEntries()
     found: dict[AccountKey, list[ReportEntry]] = defaultdict(list)
@@ -137,7 +137,7 @@ def _by_effect(entry: ReportEntry) -> tuple[int, int]:
 
 
 def _periods(request: ReportRequest, locations: Mapping[int, LocationInfo]) -> dict[tuple[Cut, Cut], list[int]]:
-    """The locations by the cuts of the period on their clocks, which most of them share."""
+    """The locations by the cuts of the period on their clocks; most locations share a clock."""
     found: dict[tuple[Cut, Cut], list[int]] = defaultdict(list)
     for each in locations.values():
         cuts = (start_cut(request.starts, each.zone), end_cut(request.ends, each.zone, request.now))
@@ -194,7 +194,7 @@ def _journal_filters(scope: EntryScope, accounts: Iterable[AccountKey]) -> Itera
 async def _latest(
     session: ReadSession, filters: tuple[Filter, ...], keep: tuple[Filter, ...] = ()
 ) -> list[ReportEntry]:
-    """The newest entry of each credit that matches; recorded time never runs backwards on one (rule 4)."""
+    """The newest matching entry of each credit; recorded time never runs backwards within a credit (rule 4)."""
     group = ("CreditKind", "CreditId")
     found = await session.find_latest(JournalLine, group, "Sequence", filters, keep=keep, columns=REPORT_ENTRY_COLUMNS)
     return [report_entry(record, by_effect=False) for record in found]
@@ -207,7 +207,7 @@ async def _entries(session: ReadSession, filters: tuple[Filter, ...], *, by_effe
 
 
 def report_entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
-    """The entry in a record with `REPORT_ENTRY_COLUMNS`; `by_effect`: reports order it by when it takes effect."""
+    """The entry of a record with `REPORT_ENTRY_COLUMNS`; with `by_effect` it is ordered by when it takes effect."""
     account_type, kind = entry_types(record)
     scale = MAPPINGS[account_type].scale
     terms = json.loads(record["Document"] or "{}") if kind is EntryType.CHANGE else NO_TERMS
@@ -241,7 +241,7 @@ def report_entry(record: Mapping[str, Any], *, by_effect: bool) -> ReportEntry:
 
 
 def _window(terms: Mapping[str, tuple[str | None, str | None]]) -> WindowChange | None:
-    """The change of the expiry among changed terms; None where only others changed."""
+    """The change of the expiry among changed terms; None if the expiry did not change."""
     changed = terms.get("ExpireDate")
     return None if changed is None else WindowChange(*map(_instant, changed))
 

@@ -1,7 +1,7 @@
-"""Finds the credits that an exception can be about, so that no journal of any other one is read.
+"""Finds the credits that an exception can be about, so that only their journals are read.
 
-Each question is answered in the database by an index, or by one pass over the credits. The rules of
-`exception_search` then judge the credits that were found, and may find nothing wrong with them.
+Each search uses an index of the database or one pass over the credits. It may find too many: the rules of
+`exception_search` then judge each credit.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _PRINTING: Final = Counterpart(
     (Pairing("Id", "CreditId"),),
     where(TIME_MAPPING.credit_entity, ExtraServiceIsPrintingCredit=True),
 )
-"""The record of an entry of printing credit."""
+"""The kind of record that holds printing credit."""
 
 
 async def find_candidates(
     session: ReadSession, request: ReportRequest, locations: Mapping[int, LocationInfo]
 ) -> set[AccountKey]:
-    """Every credit of the locations that a rule can find something about, by recording, and others."""
+    """A superset of the locations' credits that a rule can find something about, by recorded order."""
     ids = tuple(locations) or (0,)
     found = await _questioned(session, locations)
     of_most = 2 * len(locations) > await session.count(Business)
@@ -60,7 +60,7 @@ async def find_candidates(
 
 
 def newest_entry(account_type: AccountType, value: str) -> Newest:
-    """A value of the newest entry of each credit of a type; recorded time never runs backwards on one (rule 4)."""
+    """A value of the newest entry of each credit of a type; recorded time never runs backwards within one (rule 4)."""
     of_type = where(JournalLine, CreditKind=account_type.value)
     return Newest(JournalLine, of_type, "CreditId", ("RecordedOn", "Sequence"), value)
 
@@ -142,7 +142,7 @@ async def _capped(session: ReadSession) -> set[AccountKey]:
 async def _changed_since(
     session: ReadSession, request: ReportRequest, locations: Mapping[int, LocationInfo]
 ) -> set[AccountKey]:
-    """The credits that stood otherwise at the end of the report than they do now; none where it ends now."""
+    """The credits whose state at the end of the report differs from now; none if the report ends now."""
     found: set[AccountKey] = set()
     if request.ends is None:
         return found

@@ -43,7 +43,7 @@ class _CapRow(TypedRow, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """What is not reversed of a member's use of another customer's credit."""
+    """The part of a member's use of another customer's credit that was not reversed."""
 
     credit: ReportCredit
     entry: ReportEntry
@@ -52,7 +52,7 @@ class _Draw:
 
 
 async def find_exceeded_caps(session: ReadSession, view: LedgerView) -> list[LedgerException]:
-    """The uses that went over a cap as it stands; one is not judged by a cap that was set after it."""
+    """The uses that exceeded a cap as it stands; a cap that was set later does not apply to a use."""
     shared = [
         (history.credit, entry, left)
         for history, entry, left in open_uses(view)
@@ -85,7 +85,7 @@ def _team_of(payers: Payers | None, credit: ReportCredit) -> int | None:
 def _over(
     cap: _CapRow, draws: Sequence[_Draw], clocks: Mapping[int, LocationClock], names: Mapping[int, CustomerRow]
 ) -> Iterator[LedgerException]:
-    """The draws of each member in each period from the one on that goes over the cap."""
+    """The draws of each member and period, from the first that exceeds the cap."""
     zone = clocks.get(cap.team_business_id or 0, DEFAULT_CLOCK).zone
     set_on = epoch_microseconds(cap.updated_on)
     drawn: dict[tuple[int, str, datetime], Amount] = defaultdict(int)

@@ -1,4 +1,4 @@
-"""Finds bookings that were charged although credit was left that could have paid them (rule 23)."""
+"""Finds bookings that were charged although remaining credit could have paid for them (rule 23)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from creditdesk.schema.repository import ReadSession
 from creditdesk.schema.service import RequestContext
 
 CHARGE_AGE: Final = timedelta(days=92)
-"""How old a charge may be to be looked at; older ones are settled with their invoices."""
+"""The greatest age of a charge that is examined; older ones are settled with their invoices."""
 _CHARGES_PER_LOAD: Final = 200
 _BUYERS_PER_LOAD: Final = 2000
 _SECOND: Final = timedelta(seconds=1)
@@ -106,7 +106,7 @@ _WINDOWS: Final[Mapping[AccountType, type[_MoneyWindow | _TimeWindow]]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Needless:
-    """A charge, the credit that would have paid, how much of it, and what it had left."""
+    """A charge, the credit that would have paid, the amount that it would have paid, and what it had left."""
 
     charge: _ChargeRow
     account: AccountKey
@@ -129,9 +129,9 @@ class _Needless:
 async def find_needless_charges(
     session: ReadSession, request: ReportRequest, locations: Mapping[int, LocationInfo]
 ) -> list[ExceptionFinding]:
-    """Charges that no decision led to, such as imported ones, of which credit could have paid a part.
+    """Charges without a decision, such as imported ones, of which credit could have paid a part.
 
-    Judged by the rules as of now, over the balances at the time of the charge.
+    Applies the current rules to the balances at the time of the charge.
     """
     begins = await _load_charges(session, request, locations)
     usable = await _find_usable(session, request, begins, tuple(locations) or (0,))
@@ -153,7 +153,7 @@ async def find_needless_charges(
 async def _load_charges(
     session: ReadSession, request: ReportRequest, locations: Mapping[int, LocationInfo]
 ) -> dict[_ChargeRow, datetime]:
-    """Recent charges without a decision, and when each booking begins; only of bookings that credit may pay."""
+    """Recent charges without a decision, for bookings that credit may pay, and when each booking begins."""
     if request.account is not None or request.team is not None:
         return {}
     values: dict[str, object] = {"BusinessId": tuple(locations) or (0,)}
@@ -177,10 +177,10 @@ async def _load_charges(
 async def _find_usable(
     session: ReadSession, request: ReportRequest, begins: Mapping[_ChargeRow, datetime], locations: tuple[int, ...]
 ) -> dict[int, set[AccountKey]]:
-    """The credits of a charge's payers that held something then, by the charge's Id.
+    """The credits of each charge's payers that had something left at the time of the charge, by the charge's Id.
 
-    Those whose window was open neither at the charge nor when the booking begins are left out (rule 12).
-    Most charges have none, as credit that was left would have paid.
+    Leaves out credits that were valid neither at the charge nor when the booking begins (rule 12). Most charges
+    have none, because credit that was left would have paid.
     """
     valid: dict[int, set[AccountKey]] = defaultdict(set)
     by_buyer: dict[int, list[_ChargeRow]] = defaultdict(list)
@@ -221,7 +221,7 @@ async def _load_windows(
 
 
 def _is_open(window: _MoneyWindow | _TimeWindow, at: datetime) -> bool:
-    """Whether the window may have been open within the second that begins at `at`."""
+    """Whether the credit may have been valid within the second that begins at `at`."""
     has_begun = window.valid_from is None or window.valid_from < at + _SECOND
     return has_begun and (window.expire_date is None or window.expire_date > at)
 
@@ -229,7 +229,7 @@ def _is_open(window: _MoneyWindow | _TimeWindow, at: datetime) -> bool:
 async def _least_left(
     session: ReadSession, charges: Sequence[_ChargeRow], usable: Mapping[int, set[AccountKey]]
 ) -> dict[_Instant, Amount]:
-    """What was left at least in the second of each charge: times of records have whole seconds."""
+    """The least that was left within the second of each charge; times of records are whole seconds."""
     instants = [(account, charge.created_on) for charge in charges for account in usable[charge.id]]
     before = await _left_before(session, instants)
     after = await _left_before(session, [(account, at + _SECOND) for account, at in instants])
@@ -254,7 +254,7 @@ async def _left_before(session: ReadSession, instants: Sequence[_Instant]) -> di
 async def _load_baskets(
     session: ReadSession, request: ReportRequest, charges: Sequence[_ChargeRow]
 ) -> Sequence[Basket | None]:
-    """The basket of each charge's booking; None where a record lacks what its price depends on."""
+    """The basket of each charge's booking; None if a record lacks what the price depends on."""
     requests = [
         BasketRequest(
             Buyer(charge.coworker_id or 0),
@@ -269,7 +269,7 @@ async def _load_baskets(
     except StateConflict:
         if len(charges) == 1:
             return [None]
-        # One incomplete record fails them all.
+        # One incomplete record fails the whole load, so load one by one.
         half = len(charges) // 2
         first = await _load_baskets(session, request, charges[:half])
         return [*first, *await _load_baskets(session, request, charges[half:])]

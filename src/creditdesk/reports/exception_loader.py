@@ -1,4 +1,4 @@
-"""Loads what the exceptions report stands on: findings beside the journal, and the credits to judge."""
+"""Loads the data of the exceptions report: findings from other records than the journal, and the credits to judge."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class _AcknowledgementRow(TypedRow, frozen=True, gc=False):
 
 
 async def load_exceptions_view(session: ReadSession, request: ReportRequest) -> LedgerView:
-    """The view of the credits that an exception can be about, and the findings beside their journals.
+    """The view of the credits that an exception can be about, with the findings from other records.
 
-    Of a customer, a team or a credit, and of what was known at an instant, every credit is judged.
+    A report about a customer, a team or a credit, or as known at an instant, judges every credit.
     """
     locations = await load_locations(session, request)
     findings = await _find_beside_journal(session, request, locations)
@@ -64,7 +64,7 @@ async def load_exceptions_view(session: ReadSession, request: ReportRequest) -> 
 
 
 async def load_exception_facts(session: ReadSession, view: LedgerView) -> ExceptionFacts:
-    """What was found about the credits and locations of a view, and what was acknowledged of it."""
+    """The findings about the credits and locations of a view, and their acknowledgements."""
     credits_ = {history.credit.account: history.credit for history in view.histories}
     found = [
         each.about(credits_.get(each.account) if each.account else None)

@@ -1,4 +1,4 @@
-"""What the exceptions report reads beside the view of the ledger."""
+"""The values that the exceptions report reads in addition to the view of the ledger."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionFinding:
-    """What was found beside the journal: about a credit, or about a location and perhaps a customer.
+    """An exception that other records than the journal show: about a credit, or a location and perhaps a customer.
 
     Without a `customer_id` it concerns the credit's owner, without a `business_id` the credit's location.
-    `of_ledger`: it is shown even where the credit has no record any more.
+    `of_ledger`: it is shown even if the credit's record was deleted.
     """
 
     code: ExceptionCode
@@ -51,7 +51,7 @@ class ExceptionFinding:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionFacts:
-    """Exceptions that were found beside the journal, what people acknowledged, by key, and the last verification."""
+    """Exceptions that other records than the journal show, acknowledgements by key, and the last verification."""
 
     found: tuple[LedgerException, ...] = ()
     acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)

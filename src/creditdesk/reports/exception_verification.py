@@ -1,6 +1,6 @@
-"""What the last scheduled verification of the ledger found, as exceptions.
+"""The findings of the last scheduled verification, as exceptions.
 
-Hash chains and checkpoints are recomputed by that job alone: a report would have to read the whole journal.
+Only that job recomputes hash chains and checkpoints: a report would have to read the whole journal.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERIFY_JOB: Final = "verify"
 _ABOUT: Final = re.compile(r"([a-z]+ credit [0-9]+(?:, line [0-9]+)?|[A-Z][A-Za-z]+(?: [0-9]+)?): (.+)", re.DOTALL)
 """A stored finding about a credit, an entry or another record."""
 _FOUND_AS_OF_NOW: Final = frozenset({"remaining", "total", "no_grant"})
-"""Findings about balances, which the report makes by itself."""
+"""Codes of findings about balances, which the report computes itself."""
 
 
 class _FindingRow(TypedRow, frozen=True, gc=False):
@@ -39,9 +39,7 @@ class _FindingRow(TypedRow, frozen=True, gc=False):
 
 
 async def find_verification_findings(session: ReadSession, request: ReportRequest) -> list[ExceptionFinding]:
-    """The findings about credits. Those about no credit only for an unrestricted principal that asks about all
-    locations.
-    """
+    """The findings about credits, and, for an unrestricted principal and all locations, the others."""
     is_about_all = request.principal.locations is None and request.is_of_locations and not request.locations
     found = []
     for row in await find_filtered(session, _FindingRow, ()):
@@ -62,7 +60,7 @@ async def find_verification_findings(session: ReadSession, request: ReportReques
 
 
 def _explanation(row: _FindingRow) -> str:
-    """The code of a finding, what it is about, and the difference."""
+    """The code of a finding, its subject, and the difference."""
     code = f"`{row.code}`"
     if found := _ABOUT.fullmatch(row.message):
         return label(f"Finding {code} about {found[1]}: {found[2]}")

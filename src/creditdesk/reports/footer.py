@@ -1,4 +1,4 @@
-"""The footer of a report: what it stands on, and whether its closing amounts are the stored ones."""
+"""The footer of a report: the data behind it, and whether its closing amounts match the stored ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def report_footer(view: LedgerView, variance: Mapping[str, Decimal], notes: Iter
 
 
 def describe_period(starts: Moment | None, ends: Moment | None) -> str:
-    """`2026-10-01 to 2026-10-31`, in local dates where they were given, else in UTC."""
+    """The period as text, such as `2026-10-01 to 2026-10-31`: local dates if dates were given, else instants in UTC."""
     first = label("the beginning") if starts is None else _format_moment(starts)
     last = label("now") if ends is None else _format_moment(ends)
     return label(f"{first} to {last}")
@@ -50,7 +50,7 @@ def _newest_entries(view: LedgerView) -> list[ReportEntry]:
 
 
 def _heads_digest(entries: Iterable[ReportEntry]) -> str:
-    """SHA-256 over `kind/id/sequence/digest` of each entry, a line each."""
+    """SHA-256 over one line `kind/id/sequence/digest` for each entry."""
     digest = sha256()
     for entry in entries:
         kind, credit_id = entry.account

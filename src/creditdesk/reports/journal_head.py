@@ -1,7 +1,7 @@
 """The head of a location's journal: the end of a hash chain over the digests of its entries.
 
-The head before the first entry is 32 zero bytes; each entry, in order of recording and Id, makes the next
-one: the SHA-256 over the head before it and the entry's digest.
+The head before the first entry is 32 zero bytes. Each entry, in order of recording and Id, gives the next
+head: the SHA-256 over the previous head and the entry's digest.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ async def entry_digests(
 
 
 def combined_digest(heads: dict[int, JournalHead]) -> str:
-    """SHA-256 over `location/entries/head`, a line for each location, in order of their ids."""
+    """SHA-256 over one line `location/entries/head` for each location, in order of id."""
     digest = sha256()
     for location_id in sorted(heads):
         head = heads[location_id]

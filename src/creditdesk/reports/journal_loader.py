@@ -1,4 +1,4 @@
-"""Loads whole journals of credits, a batch at a time: of a location, or of those that changed in a period."""
+"""Loads whole journals of credits in batches: those of a location, or those that changed in a period."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from creditdesk.schema.repository import ReadSession, find_first
 
 CREDIT_BATCH_SIZE: Final = 2000
 _STEP: Final = timedelta(days=7) // timedelta(microseconds=1)
-"""How much of a journal is read at once."""
+"""The part of a journal that is read at once, in microseconds."""
 
 _GONE: Final = (Cause.DELETED.value, Cause.LOCATION_CHANGED.value)
-"""Causes of entries of credits that may have no record at the location any more."""
+"""Causes of entries whose credit may no longer have a record at the location."""
 
 
 class Period(NamedTuple):
-    """Entries from `starts` on and before `ends`; windows that begin or end by `expired_by`."""
+    """Entries from `starts`, before `ends`; validity windows that begin or end by `expired_by`."""
 
     starts: Microseconds
     ends: Microseconds
@@ -72,7 +72,7 @@ class _OriginRow(AccountRow, frozen=True, gc=False):
 
 
 async def location_accounts(session: ReadSession, location_id: int) -> AsyncIterator[Sequence[AccountKey]]:
-    """Every account that a location's totals may concern, each once, in batches."""
+    """Every account that may be in a location's totals, once, in batches."""
     everything = Period(BEGINNING, END_OF_TIME)
     gone = await _accounts_of(session, where(JournalLine, BusinessId=location_id, Cause=_GONE), everything)
     yield sorted(gone)
@@ -84,7 +84,7 @@ async def location_accounts(session: ReadSession, location_id: int) -> AsyncIter
 
 
 async def changed_accounts(session: ReadSession, location_id: int, periods: Iterable[Period]) -> set[AccountKey]:
-    """The accounts with entries at a location in one of the periods, or with a window that begins or ends in it."""
+    """The accounts with entries at a location in one of the periods, or whose window begins or ends in one."""
     found: set[AccountKey] = set()
     for period in periods:
         found |= await _accounts_of(session, where(JournalLine, BusinessId=location_id), period)
@@ -99,7 +99,7 @@ async def changed_accounts(session: ReadSession, location_id: int, periods: Iter
 async def reassigned_accounts(session: ReadSession, since: Microseconds) -> tuple[set[AccountKey], Microseconds | None]:
     """The accounts whose terms changed since an instant, at any location, and when the first deleted one began.
 
-    Totals from before a deletion may have counted the credit by terms that nothing states any more.
+    Totals from before a deletion may have counted the credit under terms that are no longer stored.
     """
     changed: set[AccountKey] = set()
     deleted: set[AccountKey] = set()
@@ -116,7 +116,7 @@ async def reassigned_accounts(session: ReadSession, since: Microseconds) -> tupl
 
 
 async def load_credit_journals(session: ReadSession, accounts: Collection[AccountKey]) -> list[CreditJournal]:
-    """The accounts with their journals; those without entries, such as booking charges, are left out."""
+    """The credits of the accounts with their journals; leaves out those without entries, such as booking charges."""
     entries: dict[AccountKey, list[ReportEntry]] = defaultdict(list)
     credits_: dict[AccountKey, ReportCredit] = {}
     for mapping in MAPPINGS.values():
@@ -154,7 +154,7 @@ async def first_entry_on(session: ReadSession, location_id: int) -> datetime | N
 async def find_lines(
     session: ReadSession, filters: Sequence[Filter], period: Period, columns: Sequence[str]
 ) -> AsyncIterator[list[Record]]:
-    """The journal records of a period, a week at a time, with the others of its last second."""
+    """The journal records of a period, a week at a time, including all records of its last second."""
     order = Order(JournalLine.meta().columns["CreatedOn"])
     starts = period.starts
     while starts < period.ends:
@@ -168,7 +168,7 @@ async def find_lines(
 
 
 def created_in(period: Period) -> Iterator[Filter]:
-    """Filters for the entries created in a period: the second of an entry's recording, for which there is an index."""
+    """Filters for the entries created in a period, by the second of their recording, which is indexed."""
     created = JournalLine.meta().columns["CreatedOn"]
     if period.starts != BEGINNING:
         yield Filter(created, Comparison.AT_LEAST, from_epoch_microseconds(period.starts))
@@ -222,7 +222,7 @@ async def _load_credits(
 
 
 def _deleted_credit(entry: ReportEntry) -> ReportCredit:
-    """A credit that only the journal remembers, by its first entry."""
+    """A deleted credit, as its first entry describes it."""
     account_type, credit_id = entry.account
     credit_type = CreditType.MONEY if account_type is AccountType.MONEY else CreditType.TIME
     return ReportCredit(account_type, credit_id, entry.business_id, entry.customer_id, credit_type, "")

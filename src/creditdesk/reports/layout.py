@@ -1,4 +1,4 @@
-"""How a report is laid out on paper: a table for each kind and unit, with the columns that say something."""
+"""How a report is laid out on paper: a table for each kind and unit, without columns that are empty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNIT_TITLES: Final = {"money": label("Money in {}"), "time": label("Time in {}"
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """A table as texts; `numbers` are the places of its right-aligned columns."""
+    """A table as texts; `numbers` are the positions of its right-aligned columns."""
 
     title: str
     headers: tuple[str, ...]
@@ -31,7 +31,7 @@ class PaperTable:
 
 
 def paper_tables(result: ReportResult) -> list[PaperTable]:
-    """The report's rows in a table for each kind and unit, where it has them, else in one."""
+    """The report's rows, in a table for each kind and unit if it has such columns, else in one."""
     columns = result.columns
     units = _units(columns, result.rows)
     if units is None:
@@ -58,7 +58,7 @@ def section_tables(result: ReportResult) -> list[PaperTable]:
 
 
 def paper_text(cell: Cell, language: str) -> str:
-    """A cell for readers: grouped digits, a true minus, minutes of UTC."""
+    """A cell as people read it: grouped digits, a minus sign instead of a hyphen, instants to the minute in UTC."""
     match cell:
         case datetime():
             return local_minute(cell, language)

@@ -1,4 +1,4 @@
-"""What a report stands on: the credits in its scope, with their positions and entries by its clock."""
+"""The data that a report is computed from: credits in its scope, their positions and their entries."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class LocationInfo:
 
 @dataclass(frozen=True, slots=True)
 class CreditHistory:
-    """A credit, its position where the view starts, and its entries since, in order.
+    """A credit, its position at the start of the view, and its entries since, in order.
 
-    `before` is its newest entry before those, `last_use` the time of its newest use before them.
+    `before` is its newest entry before the start, `last_use` the time of its newest use before the start.
     """
 
     credit: ReportCredit
@@ -79,9 +79,9 @@ class JournalSummary:
 class LedgerView:
     """The credits of a request. `by_recording` is how entries are ordered (see `position_at`).
 
-    `findings` are those of the exceptions report beside the journal. `totals`, `aged`, `held` and `cohorts` are in
-    place of histories where sums of groups are enough. `journal` is that of the locations where the report is about
-    them. `rooms` names the room of each booking that was paid; `notes` say which months of the period are closed.
+    `totals`, `aged`, `held` and `cohorts` replace histories where sums of groups are enough. `journal` summarises the
+    locations' journals in a report about whole locations. `rooms` has the room of each paid booking; `notes` say which
+    months of the period are closed. `findings` are exceptions that other records than the journal show.
     """
 
     request: ReportRequest
@@ -92,9 +92,9 @@ class LedgerView:
     rooms: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     totals: PeriodTotals | None = None
-    aged: tuple[AgedAmount, ...] | None = None
+    aged: tuple[AgedAmount, ...] = ()
     held: tuple[HeldSum, ...] = ()
-    cohorts: tuple[CohortSum, ...] | None = None
+    cohorts: tuple[CohortSum, ...] = ()
     journal: JournalSummary | None = None
     findings: tuple[ExceptionFinding, ...] = ()
 
@@ -118,7 +118,7 @@ class LedgerView:
         return end_cut(moment, self._zone(credit), self.request.now)
 
     def has_begun(self, history: CreditHistory) -> bool:
-        """Whether the credit has an entry by the end of the period; now, each credit there is has begun."""
+        """Whether the credit has an entry by the end of the period. Every credit has one by now."""
         last = self.ends(history.credit, self.request.ends).entries_before
         return self.request.ends is None or history.newest(last) is not None
 

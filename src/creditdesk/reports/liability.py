@@ -1,4 +1,4 @@
-"""The liability: what is owed to members at an instant, credit by credit or in groups."""
+"""The liability: what is owed to members at an instant, by credit or by group."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Holding:
 
     @property
     def amounts(self) -> tuple[Amount, ...]:
-        """In the order of the amount columns."""
+        """The amounts in the order of the amount columns."""
         position = self.position
         used = self.original - position.remaining
         return (
@@ -72,7 +72,7 @@ class Holding:
 
 
 def holdings(view: LedgerView) -> list[Holding]:
-    """What each credit with entries by the end of the report holds then."""
+    """What each credit that has entries by the end of the report holds then."""
     found = []
     for history in view.histories:
         cut = view.ends(history.credit, view.request.ends)
@@ -97,7 +97,7 @@ def _holding(view: LedgerView, history: CreditHistory, cut: Cut, newest: ReportE
 
 
 def liability(view: LedgerView) -> ReportResult:
-    """What every credit holds at the end of the request's period; credits with nothing are left out."""
+    """What every credit holds at the end of the request's period; leaves out credits that hold nothing."""
     found = [each for each in holdings(view) if each.position.remaining or each.position.held]
     sums = _held_sums(view, found)
     by = view.request.by
@@ -144,7 +144,7 @@ def value_currency(credit: ReportCredit) -> str:
 
 
 def outstanding_value(holding: Holding) -> Amount | None:
-    """The value of what is outstanding: money at its face, uses at the price paid for each, if there is one."""
+    """The value of what is outstanding: money at face value, uses at the price paid for each, if known."""
     credit, outstanding = holding.credit, holding.position.outstanding
     if credit.is_money:
         return outstanding
@@ -197,7 +197,7 @@ def _sums(found: list[HeldSum]) -> tuple[Decimal, ...]:
 
 
 def _total_rows(found: list[HeldSum], *, is_single: bool) -> list[tuple[Cell, ...]]:
-    """One row for each kind and unit; values of uses are not added to money."""
+    """One row for each kind and unit; the value of uses is not added to money."""
     units: dict[tuple[CreditType, str], list[HeldSum]] = defaultdict(list)
     for each in found:
         units[each.credit.credit_type, each.credit.unit].append(each)

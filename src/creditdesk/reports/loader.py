@@ -33,7 +33,7 @@ from creditdesk.schema.repository import ReadSession, find_first
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 _COUNTS_USED_UP: Final = frozenset({"breakage"})
-"""Reports that count credits which hold nothing any more."""
+"""The reports that also count used-up credits."""
 
 
 async def load_view(
@@ -43,11 +43,11 @@ async def load_view(
     only_end: bool = False,
     chosen: frozenset[AccountKey] | None = None,
 ) -> LedgerView:
-    """The view of a request. Raises ValidationError for a location, customer, team or credit that does
-    not exist for the caller.
+    """Loads the view of a request.
 
-    With `only_end` it may lack the entries, and holds what each credit held at the end. With `chosen` it has
-    no other credits of the locations.
+    With `only_end` the view may have only what each credit held at the end, without the entries. `chosen`
+    limits the credits. Raises ValidationError for a location, customer, team or credit that does not exist
+    for the caller.
     """
     locations = await load_locations(session, request)
     scope = replace(await _scope(session, request, tuple(locations)), chosen=chosen)
@@ -80,7 +80,7 @@ async def load_view(
 
 
 async def with_footer_facts(session: ReadSession, view: LedgerView) -> LedgerView:
-    """The view with what its report stands on: the journal of whole locations, its checkpoint, closed months."""
+    """Adds the facts of the footer to a view: the journal of whole locations, the checkpoint, closed months."""
     return replace(
         view,
         notes=await _load_notes(session, view),
@@ -90,7 +90,7 @@ async def with_footer_facts(session: ReadSession, view: LedgerView) -> LedgerVie
 
 
 async def _load_former(session: ReadSession, scope: EntryScope) -> dict[AccountKey, ReportCredit]:
-    """The credits that a customer owned before others did; none where the scope is no customer's."""
+    """The credits that a customer owned before they changed owner; none if the scope is not a customer."""
     if scope.customer is None:
         return {}
     accounts = [
@@ -120,7 +120,7 @@ def _history(credit: ReportCredit, loaded: LoadedEntries) -> CreditHistory:
 
 
 def is_wanted(credit: ReportCredit, request: ReportRequest) -> bool:
-    """Whether a credit is of the kind, funding and unit that a request names."""
+    """Whether a credit matches the kind, funding and unit of a request."""
     return (
         (request.credit_type is None or credit.credit_type is request.credit_type)
         and (request.funding is None or credit.funding is request.funding)
@@ -166,7 +166,7 @@ async def _load_deleted(
     loaded: LoadedEntries,
     known: Container[AccountKey],
 ) -> dict[AccountKey, ReportCredit]:
-    """Credits that only the journal remembers; they were granted and deleted unused."""
+    """Credits that were deleted unused: only the journal still has them."""
     deleted: dict[AccountKey, ReportCredit] = {}
     missing = [account for account in _accounts_with_amounts(loaded) if account not in known]
     for account_type in scope.account_types:
@@ -199,7 +199,7 @@ def _deleted_credit(entry: ReportEntry, location: LocationInfo) -> ReportCredit:
 
 
 async def _load_checkpoint_info(session: ReadSession, view: LedgerView) -> CheckpointInfo | None:
-    """The newest checkpoint made by the instant that the view is known as of."""
+    """The newest checkpoint made by the `known_as_of` of the view."""
     meta = StoredCheckpoint.meta()
     filters = (Filter(meta.columns["CreatedOn"], Comparison.AT_MOST, view.known_as_of),)
     newest_first = Order(meta.columns["Id"], descending=True)
@@ -225,7 +225,7 @@ async def _load_journal_summary(session: ReadSession, view: LedgerView) -> Journ
 
 
 async def _load_notes(session: ReadSession, view: LedgerView) -> tuple[str, ...]:
-    """What was closed and reopened of the months that end in the report's period."""
+    """The closings and reopenings of the months that end in the report's period."""
     request = view.request
     notes = []
     for row in await load_closings(session, [each.id for each in view.report_locations()]):

@@ -1,4 +1,4 @@
-"""Numbers, days and instants as people of a language write them; English ones are those of the API, with grouped digits."""
+"""Numbers, days and instants in the notation of a language; in English that of the API, with grouped digits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INSTANT: Final = re.compile(rf"{_DAY.pattern}T([0-9:.]+)Z")
 
 
 def local_number(number: Decimal, locale: str) -> str:
-    """The exact number with grouped digits and a true minus: `1.234,50` in Spanish."""
+    """The exact number with grouped digits and a minus sign instead of a hyphen: `1.234,50` in Spanish."""
     symbols: dict[str, str | int | None] = {
         ",": get_group_symbol(locale),
         ".": get_decimal_symbol(locale),
@@ -34,15 +34,15 @@ def local_day(day: date, locale: str) -> str:
 
 
 def local_minute(instant: datetime, locale: str) -> str:
-    """`1 ene 2026, 12:30` in Spanish, `2026-01-01 12:30` in English; on the clock of the instant."""
+    """`1 ene 2026, 12:30` in Spanish, `2026-01-01 12:30` in English, in the time zone of the instant."""
     separator = " " if locale == _ISO_LANGUAGE else ", "
     return f"{local_day(instant, locale)}{separator}{instant:%H:%M}"
 
 
 def local_value(text: str, locale: str) -> str | None:
-    """A decimal number with or without a currency, a day or an instant of UTC that the API wrote as text; None where it is another text.
+    """Localises a text of the API that is a decimal number, with or without a currency, a day or an instant in UTC.
 
-    A whole number stays as it is, as it may be an identifier.
+    Returns None for any other text. Whole numbers stay as they are, because they may be identifiers.
     """
     if number := _DECIMAL.fullmatch(text):
         return local_number(Decimal(number[1]), locale) + (number[2] or "")

@@ -1,4 +1,4 @@
-"""The totals of locations at instants: stored ones of a day's end, and what moved between that and the instant."""
+"""The totals of a location at an instant: those stored at the end of a day, plus what moved since."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LATEST: Final = 253_402_214_400_000_000
 async def load_location_totals(
     session: ReadSession, location_id: int, cuts: Iterable[Cut]
 ) -> dict[Cut, dict[GroupKey, Totals]]:
-    """The totals of a location at each cut, in the groups that credits belong to at the last one."""
+    """The totals of a location at each cut, in the groups that credits belong to at the last cut."""
     ordered = sorted({*cuts}, key=_position)
     newest = await load_day(session, location_id, _LATEST)
     if newest is BEFORE_ALL:
@@ -59,7 +59,7 @@ async def load_journal_head(session: ReadSession, location_id: int, cut: Cut) ->
 async def _moved_accounts(
     session: ReadSession, location_id: int, bases: Mapping[Cut, DayTotals], reassigned: AbstractSet[AccountKey]
 ) -> AsyncIterator[Sequence[AccountKey]]:
-    """The accounts whose totals at a cut differ from what its base has of them, in batches."""
+    """The accounts whose totals at a cut differ from those in its base, in batches."""
     periods = [
         Period(base.head.until, cut.entries_before, cut.expired_by)
         for cut, base in bases.items()
@@ -77,7 +77,7 @@ def _add(
     ordered: Sequence[Cut],
     bases: Mapping[Cut, DayTotals],
 ) -> None:
-    """Adds one credit, in place of what the bases have of it."""
+    """Adds one credit, replacing its part in the bases."""
     running = RunningTotals(journal.credit, journal.entries)
     starts = {bases[cut].cut for cut in ordered if bases[cut] is not BEFORE_ALL}
     seen = {cut: running.at(cut) for cut in sorted({*ordered, *starts}, key=_position)}
@@ -97,5 +97,5 @@ def _position(cut: Cut) -> tuple[int, int]:
 
 
 def _instant(cut: Cut) -> int:
-    """The latest instant whose stored totals are part of a cut."""
+    """The latest instant whose stored totals a cut includes."""
     return min(cut.entries_before, cut.expired_by, _LATEST)

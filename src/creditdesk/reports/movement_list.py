@@ -1,4 +1,4 @@
-"""The movements behind any figure: what a total of another report adds up, entry by entry."""
+"""The movements that a figure of another report adds up, entry by entry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from creditdesk.reports.statement import MOVEMENT_COLUMNS, movement_row, view_mo
 
 
 def movement_list(view: LedgerView) -> ReportResult:
-    """The movements of the view in its period, of some flows where the request names them."""
+    """The movements of the view in its period, limited to the flows that the request names, if any."""
     flows = view.request.flows
     chosen = [each for each in view_movements(view) if not flows or each.flow in flows]
     sums: dict[tuple[CreditType, str], Amount] = defaultdict(int)

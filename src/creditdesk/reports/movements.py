@@ -1,8 +1,8 @@
-"""The movements of one credit: what changed its outstanding amount, entry by entry and expiry by expiry.
+"""The movements of one credit: each entry and each expiry that changed its outstanding amount.
 
-Every report is a sum of these movements, so each of its figures can be opened. What expires is computed
-from the instant of expiry, never as a balancing figure: credit expires with what remains then, a use of
-expired credit takes back as much from what expired, and what returns to expired credit expires at once.
+Every report is a sum of these movements, so each figure can be broken down into them. Expiry is computed
+from its instant, never as a balancing figure: what remains then expires, a use of expired credit reduces
+what has expired by as much, and what is returned to expired credit expires at once.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _FLOWS: Final = {
 
 _TRANSFERS: Final = frozenset({Cause.ROLLED_OVER, Cause.REISSUED})
 _FORMER_TRANSFERS: Final = frozenset({"rolled over", "returned as a new grant"})
-"""What entries from before causes were recorded gave as the reason of a transfer."""
+"""The reason of a transfer in entries from before causes were recorded."""
 
 
 def flow_of(credit: ReportCredit, entry: ReportEntry) -> Flow | None:
-    """The flow of an entry that changes what remains; None for one that does not."""
+    """The flow of an entry that changes the remaining amount; None for any other."""
     flow = _FLOWS.get(entry.kind)
     if flow is Flow.GRANTED and (entry.cause in _TRANSFERS or credit.continues is not None):
         return Flow.ROLLED_IN
@@ -50,12 +50,12 @@ def flow_of(credit: ReportCredit, entry: ReportEntry) -> Flow | None:
 
 
 def is_past(expires: Microseconds | None, at: Microseconds) -> bool:
-    """Whether a window with this expiry has ended by `at`."""
+    """Whether credit with this expiry has expired by `at`."""
     return expires is not None and expires <= at
 
 
 def opening_expiry(credit: ReportCredit, entries: Sequence[ReportEntry]) -> Microseconds | None:
-    """The expiry that stood before the entries: what the first change of the window found."""
+    """The expiry before the entries: the one before the first change of the window."""
     first = next((entry.window for entry in entries if entry.window is not None), None)
     return first.before if first is not None else credit.expires
 
@@ -65,8 +65,8 @@ def position_at(
 ) -> Position:
     """What the credit holds at a cut, from an earlier position and the entries since.
 
-    `by_recording`: the entries are in the order of their recording, so that the last one before the
-    cut states the balances; otherwise they are summed.
+    With `by_recording` the entries are in the order of their recording, so the last one before the cut
+    has the balances; otherwise they are summed.
     """
     before = [entry for entry in entries if entry.at < cut.entries_before]
     changes = [entry.window for entry in before if entry.window is not None]
@@ -109,13 +109,13 @@ class CreditLife:
         return self._is_expired
 
     def until(self, at: Microseconds) -> Iterator[CreditMovement]:
-        """The expiry, where it comes by then."""
+        """The expiry, if it comes by then."""
         if not self._is_expired and is_past(self._expires, at):
             self._is_expired = True
             yield from self._move(self._expires or 0, Flow.EXPIRED, -max(self._remaining, 0), None)
 
     def apply(self, entry: ReportEntry) -> Iterator[CreditMovement]:
-        """What an entry moves."""
+        """Applies an entry and yields the movements that it causes."""
         if entry.window is not None:
             yield from self._change_window(entry, entry.window)
         change = balance_change(entry.kind, entry.amount)

@@ -1,4 +1,4 @@
-"""The windows, funding and owners of credits as they stood in a report, where they were changed since."""
+"""The earlier windows, funding and owners of credits that were changed after the time of a report."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ async def load_past_windows(
     locations: Mapping[int, LocationInfo],
     credits_: Mapping[AccountKey, ReportCredit],
 ) -> dict[AccountKey, ReportCredit]:
-    """The credits whose window, funding or owner was changed afterwards, with what stood then.
+    """The credits whose window, funding or owner was changed afterwards, with the earlier values.
 
-    The window is that of the report's end, the funding and the owner that of `TermsAt` where it is given.
+    The window is that at the report's end; funding and owner are those at `TermsAt`, if it is given.
     """
     at_end = await _terms_at(session, request, request.ends, locations, credits_)
     at_terms = at_end
@@ -63,7 +63,7 @@ async def _terms_at(
     locations: Mapping[int, LocationInfo],
     credits_: Mapping[AccountKey, ReportCredit],
 ) -> dict[AccountKey, PastTerms]:
-    """The terms that stood at a moment on the clock of each location, of the credits where they were changed since."""
+    """The terms at a moment, on the clock of each location, of the credits whose terms were changed since."""
     groups: dict[tuple[datetime, AccountType], list[int]] = defaultdict(list)
     for (account_type, credit_id), credit in credits_.items():
         until = _last_instant(request, moment, locations[credit.business_id])
@@ -77,7 +77,7 @@ async def _terms_at(
 
 
 def _last_instant(request: ReportRequest, moment: Moment | None, location: LocationInfo) -> datetime | None:
-    """The last instant whose changes count; None for now."""
+    """The last instant whose changes count; None for no limit."""
     if request.as_known_at is not None:
         return request.as_known_at
     cut = end_cut(moment, location.zone, request.now)

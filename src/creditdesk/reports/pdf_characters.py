@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 MAX_MISSING: Final = 100
-"""How many different characters may be replaced; a report with more is not worth reading as PDF."""
+"""The greatest number of different characters to replace; a report with more is unreadable as PDF."""
 REPLACEMENT: Final = "□"
 
 
@@ -21,7 +21,7 @@ def missing_characters(value: Any, can_show: Callable[[str], bool]) -> set[str]:
     """
     text = "".join(_texts(value))
     missing: set[str] = set()
-    # Halves what cannot be shown, until single characters are left.
+    # Bisects the text: a check costs a compilation, and most parts can be shown.
     groups = ["".join(sorted({each for each in text if not each.isascii() or not each.isprintable()}))]
     while groups:
         group = groups.pop()

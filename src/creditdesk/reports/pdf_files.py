@@ -1,7 +1,7 @@
 """A report as PDF/A-2a and PDF/UA-1, set by Typst: equal bytes for an equal report.
 
-Typst and segno are an extra of the package (`creditdesk[pdf]`). The data reach the template as JSON, never
-as markup, so no cell can change the document.
+Typst and segno are an extra of the package (`creditdesk[pdf]`). The data are passed to the template as JSON,
+never as markup, so no cell can change the document.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _missing_characters(data: Mapping[str, Any], compile_error: type[Exception])
 
 
 def proof_text(result: ReportResult) -> str:
-    """What the QR code holds: enough to compare a copy with the ledger."""
+    """The text of the QR code: enough to compare a copy with the ledger."""
     footer = result.footer
     checkpoint = "none" if footer.checkpoint is None else f"{footer.checkpoint} {footer.checkpoint_root}"
     return (

@@ -1,4 +1,4 @@
-"""The period of a report: local dates, inclusive, or instants; turned into cuts by a location's clock."""
+"""The period of a report: inclusive local dates or instants, which a location's clock turns into cuts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from creditdesk.reports.values import BEGINNING, END_OF_TIME, Cut
 from creditdesk.schema.conversions import ParseError, parse_datetime
 
 Moment = date | datetime
-"""A local date, whole, or an instant."""
+"""A whole local date, or an instant."""
 
 MIN_REPORT_YEAR: Final = 1900
 MAX_REPORT_YEAR: Final = 9998
@@ -32,7 +32,7 @@ def parse_moment(text: str) -> Moment:
 
 @lru_cache(maxsize=1024)
 def start_cut(moment: Moment | None, zone: ZoneInfo) -> Cut:
-    """Before the moment: the start of a local date, or an instant; before everything for None."""
+    """The cut before a moment: before the local date begins, or before the instant. None: before every entry."""
     if moment is None:
         return Cut(BEGINNING, BEGINNING)
     instant = epoch_microseconds(_start_of(moment, zone))
@@ -41,9 +41,9 @@ def start_cut(moment: Moment | None, zone: ZoneInfo) -> Cut:
 
 @lru_cache(maxsize=1024)
 def end_cut(moment: Moment | None, zone: ZoneInfo, now: datetime) -> Cut:
-    """After the moment: the end of a local date, or an instant with what was recorded at it.
+    """The cut after a moment: after the local date, or after the instant and what was recorded at it.
 
-    None is now, with every entry there is.
+    None: now, after every entry.
     """
     if moment is None:
         return Cut(END_OF_TIME, epoch_microseconds(now))
@@ -55,7 +55,7 @@ def end_cut(moment: Moment | None, zone: ZoneInfo, now: datetime) -> Cut:
 
 @dataclass(frozen=True, slots=True)
 class MonthSlice:
-    """A calendar month of a period, or the part of it that the period has."""
+    """A calendar month, or the part of it that is in a period."""
 
     label: str
     starts: Moment | None
@@ -63,7 +63,7 @@ class MonthSlice:
 
 
 def month_slices(starts: date, ends: date) -> Iterator[MonthSlice]:
-    """The months of a period of dates, both inclusive, the first and the last one cut to it."""
+    """The months of a period of inclusive dates; the first and the last are cut to the period."""
     first = starts
     while first <= ends:
         following = add_months(first.replace(day=1), 1)

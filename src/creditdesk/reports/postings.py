@@ -1,4 +1,4 @@
-"""Movements as accounting postings: one journal for each day, location and unit, which balances by itself."""
+"""Movements as accounting postings: one balanced journal for each day, location and unit."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def daily_journals(view: LedgerView) -> list[DailyJournal]:
 
 
 def liability_balances(view: LedgerView) -> list[LiabilityBalance]:
-    """What was owed at both ends of the period, of every account that ever held something."""
+    """What was owed at both ends of the period, for every account that ever held something."""
     request = view.request
     totals = grouped_totals(
         view,

@@ -1,4 +1,4 @@
-"""Loads what people did beside the ledger, from the audit trail (rule 39), for the activity report."""
+"""Loads acts outside of the ledger from the audit trail (rule 39), for the activity report."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class RecordedAct(TypedRow, frozen=True, gc=False):
 
 
 async def load_recorded_acts(session: ReadSession, view: LedgerView) -> list[RecordedAct]:
-    """The acts of the period, in order; none for a principal without the role that reads the audit trail.
+    """The acts of the period, in order; none for a principal that may not read the audit trail.
 
-    Acts of no location, such as sign-ins, belong to a report about all locations. A report about credits of a
-    customer, a kind or a funding has none.
+    Acts without a location, such as sign-ins, are in reports about all locations only. A report limited to a
+    customer, a kind or a funding has no acts.
     """
     request = view.request
     if _is_about_credits(request) or not holds_role(request.principal, AUDIT_ROLE):
@@ -81,7 +81,7 @@ def _period_filters(view: LedgerView) -> list[Filter]:
 
 
 def _is_in_period(act: RecordedAct, view: LedgerView) -> bool:
-    """On the clock of the act's location; an act of none counts where it is in the period of any."""
+    """Whether the act is in the period by its location's clock, or without a location by any clock."""
     request, recorded = view.request, epoch_microseconds(act.recorded_on)
     location = view.locations.get(act.business_id or 0)
     zones = [location.zone] if location else [each.zone for each in view.locations.values()]

@@ -67,7 +67,7 @@ REPORT_PARAMS: Final = (
 class ReportRequest:
     """A report's name and parameters, for one principal.
 
-    `now` is the time of the request; `ledger` is the one that it reports about, with its settings.
+    `now` is the time of the request; `ledger` has the settings of the ledger that it is about.
     """
 
     name: str
@@ -95,7 +95,7 @@ class ReportRequest:
 
     @property
     def account(self) -> AccountKey | None:
-        """The one credit that is asked for."""
+        """The one credit that the report is about, if it is about one."""
         if self.credit_id is None or self.credit_type is None:
             return None
         kind = AccountType.MONEY if self.credit_type is CreditType.MONEY else AccountType.TIME
@@ -108,14 +108,19 @@ class ReportRequest:
 
     @property
     def is_of_groups(self) -> bool:
-        """Whether the groups of credits that totals are stored of answer it."""
+        """Whether the stored totals of groups of credits answer it."""
         chosen = (self.as_known_at, self.terms_at, self.plan, self.expires)
         return self.is_of_locations and all(each is None for each in chosen)
 
     @property
     def is_of_past(self) -> bool:
-        """Whether the report may know less than what is stored now."""
+        """Whether the report shows an earlier state than the stored one."""
         return any(each is not None for each in (self.ends, self.as_known_at, self.terms_at))
+
+    @property
+    def is_of_current_balances(self) -> bool:
+        """Whether the stored balances answer it: about whole locations, now, whatever the expiry."""
+        return self.is_of_locations and not self.is_of_past and self.expires is None
 
     def since_beginning(self) -> ReportRequest:
         """The same request over everything up to its end."""
@@ -125,9 +130,9 @@ class ReportRequest:
 def parse_report_request(
     name: str, raw: Mapping[str, Any], principal: Principal, now: datetime, ledger: LedgerContext | None = None
 ) -> ReportRequest:
-    """The request in the raw values of a query string or of options. Raises ValidationError.
+    """Parses the raw values of a query string or of command-line options. Raises ValidationError.
 
-    Without a `ledger` its settings are the default ones.
+    Without `ledger` the default settings apply.
     """
     params = Params(REPORT_PARAMS, raw)
     starts, ends, at, terms_at = (_moment(params, param) for param in (PERIOD_FROM, PERIOD_TO, AS_OF, TERMS_AT))

@@ -16,24 +16,24 @@ Cell = str | int | Decimal | date | datetime | bool | None
 
 
 Wording = Callable[[str], str]
-"""Returns a text in a language; one that it does not know as it is."""
+"""Translates a text; returns an unknown text unchanged."""
 
 CODED_COLUMNS: Final = frozenset(
     {"Kind", "Unit", "Funding", "Verb", "What", "Source", "Period", "Method", "Severity", "Action", "Explanation"}
 )
-"""The columns whose texts the program writes, not people."""
+"""The columns with texts of the program."""
 REASON_COLUMNS: Final = frozenset({"Description", "Reason"})
-"""The columns with what people write, beside the reasons that the ledger writes by itself."""
+"""The columns with texts of people, or reasons that the ledger wrote."""
 
 
 def readable_cell(column: str, text: str, wording: Wording) -> str:
-    """The text of a cell as people read it: what the program wrote in their language, what people wrote as it is."""
+    """The text of a cell for people: translated if the program wrote it, unchanged if a person did."""
     is_generated = column in REASON_COLUMNS and is_generated_reason(text)
     return wording(text) if column in CODED_COLUMNS or is_generated else text
 
 
 def label(text: str) -> str:
-    """Marks a text for people, which files show in their language."""
+    """Marks a text for translation in files."""
     return text
 
 
@@ -74,10 +74,10 @@ class ReportLocation:
 class ReportFooter:
     """What a reader needs to check the report.
 
-    `known_as_of` is when it was true; `entries` counts the journal entries it stands on, and
+    The report shows what was recorded by `known_as_of`. `entries` counts the journal entries behind it, and
     `heads_digest` is the SHA-256 over the last digest of each of its credits. `checkpoint` is the number
-    of the newest checkpoint by then, with its root. `variance` is how far the recomputed closing
-    amounts are from the stored ones, by unit: 0 unless the journal was altered.
+    of the newest checkpoint by then, with its root. `variance` is the difference between the recomputed
+    closing amounts and the stored ones, by unit: 0 unless the journal was altered.
     """
 
     period: str
@@ -97,9 +97,9 @@ class ReportFooter:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """A report. `totals` have the cells of rows; amounts of different units are never added.
+    """A report. `totals` have the columns of the rows; amounts of different units are never added.
 
-    `wording` gives each text of its files for people in their language; JSON and CSV stay English.
+    `wording` translates the texts of files for people; JSON and CSV stay English.
     """
 
     name: str
@@ -123,7 +123,7 @@ class ReportSection:
 
 
 def to_decimal(amount: Amount, unit: str, *, is_money: bool) -> Decimal:
-    """The exact number: whole uses, or money with its currency's digits, more where the amount has more."""
+    """The exact number: whole uses, or money with its currency's digits, or more if the amount has more."""
     if not is_money:
         return Decimal(amount)
     number = Decimal(amount).scaleb(-DECIMALS)

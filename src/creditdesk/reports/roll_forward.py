@@ -1,4 +1,4 @@
-"""The roll-forward: how what is owed moved from opening to closing, month by month, and that it ties out."""
+"""The roll-forward: how what is owed moved from opening to closing, month by month, and whether it ties out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROLL_FORWARD_COLUMNS: Final = (
     ReportColumn("Variance", "Variance", CellType.AMOUNT, "Closing less recomputed; 0 unless a line was altered."),
 )
 MAX_YEARS: Final = 50
-"""The longest period that is shown month by month."""
+"""The longest period that is shown month by month, in years."""
 
 
 class RollForwardGroup(NamedTuple):
@@ -47,7 +47,8 @@ class RollForwardGroup(NamedTuple):
 def roll_forward(view: LedgerView) -> ReportResult:
     """One row for each month, location, kind, unit and funding; totals of the whole period by kind and unit.
 
-    A period of instants is one row. Raises ValidationError for a period of dates over `MAX_YEARS`.
+    A period between instants is not divided into months. Raises ValidationError for dates more than `MAX_YEARS`
+    apart.
     """
     rows: list[tuple[Cell, ...]] = []
     for part in report_slices(view, _first_date(view)):
@@ -100,7 +101,7 @@ def _cells(group: RollForwardGroup, totals: FlowTotals, funding: str | None = No
 
 
 def report_slices(view: LedgerView, first_date: date | None) -> list[MonthSlice]:
-    """The months of a report; `first_date` is where one without a start begins."""
+    """The months of a report; one without a start begins at `first_date`."""
     starts, ends = view.request.starts, view.request.ends
     first = starts if type(starts) is date else first_date if starts is None else None
     last = ends if type(ends) is date else _today(view) if ends is None else None
@@ -131,5 +132,5 @@ def _first_date(view: LedgerView) -> date | None:
 
 
 def _today(view: LedgerView) -> date | None:
-    """The latest local date of the locations now."""
+    """The latest of the locations' current local dates."""
     return max((local_date(view.request.now, each.zone) for each in view.locations.values()), default=None)

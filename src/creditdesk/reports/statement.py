@@ -1,4 +1,4 @@
-"""The statement: what moved the credit of a customer, a team or a credit, line by line, with its balance."""
+"""The statement: the movements of the credit of a customer, a team or a single credit, with running balances."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _OF_CREDIT: Final = {
 
 
 def statement(view: LedgerView, team: TeamMembers = NO_TEAM) -> ReportResult:
-    """The movements of the view's credits in order of time, with the balance of each unit."""
+    """The movements of the view's credits in order of time, with the running balance of each unit."""
     totals = flow_totals(view)
     return ReportResult(
         name="statement",
@@ -153,7 +153,7 @@ def _actor(view: LedgerView, entry: ReportEntry) -> str:
 
 
 def source_text(entry: ReportEntry) -> str:
-    """What an entry paid, such as `event attendance 12`; empty where it names nothing."""
+    """What an entry paid for, such as `event attendance 12`; empty if it names nothing."""
     return f"{entry.source_kind.replace('_', ' ')} {entry.source_id}" if entry.source_kind else ""
 
 
@@ -203,7 +203,7 @@ def _available_rows(view: LedgerView) -> list[tuple[Cell, ...]]:
 
 
 def _drawn_by_member(view: LedgerView, team: TeamMembers) -> tuple[ReportSection, ...]:
-    """For a team: what each member used of its credit, less what came back."""
+    """For a team: what each member used of its credit, less what was given back."""
     if view.request.team is None:
         return ()
     drawn: dict[tuple[int, Unit], int] = defaultdict(int)
@@ -224,7 +224,7 @@ def _drawn_by_member(view: LedgerView, team: TeamMembers) -> tuple[ReportSection
 
 
 def _member_caps(view: LedgerView, team: TeamMembers) -> tuple[ReportSection, ...]:
-    """What each member may still draw in the period of its cap that contains now."""
+    """What each member may still draw in the current period of the cap."""
     now = view.request.now
     rows: list[tuple[Cell, ...]] = []
     for member, cap in team.caps:

@@ -28,7 +28,7 @@ class _TeamRow(TypedRow, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class TeamMembers:
-    """The names of a team's members, and the caps on what each draws of its credit now."""
+    """The names of a team's members, and the current caps on what each may draw of its credit."""
 
     names: Mapping[int, str] = field(default_factory=dict)
     caps: Sequence[tuple[int, MemberCap]] = ()
@@ -38,9 +38,9 @@ NO_TEAM = TeamMembers()
 
 
 async def load_team_members(session: ReadSession, view: LedgerView) -> TeamMembers:
-    """The members of the report's team; none where it is about no team.
+    """The members of the report's team; none if it is not about a team.
 
-    A cap counts now, so a report of the past has none.
+    Caps are those of now, so a report of the past has none.
     """
     request = view.request
     if request.team is None:

@@ -1,4 +1,4 @@
-"""Opening, flows and closing of groups of credits, with the variance that should be 0."""
+"""Opening, flows and closing of groups of credits, and their variance, which is 0 unless the journal was altered."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def flow_totals(view: LedgerView) -> dict[tuple[CreditType, str], FlowTotals]:
 def grouped_totals(
     view: LedgerView, starts: Moment | None, ends: Moment | None, group_of: Callable[[ReportCredit], G]
 ) -> dict[G, FlowTotals]:
-    """The totals of each group from one moment to another, in order of the groups."""
+    """The totals of each group between two moments, sorted by group."""
     found: dict[G, FlowTotals] = defaultdict(FlowTotals)
     if view.totals is not None:
         _add_totals(found, view, view.totals, (starts, ends), group_of)

@@ -1,4 +1,4 @@
-"""Loads the view of a report that needs the totals of groups of credits and no credit by itself."""
+"""Loads the view of a report that needs totals of groups of credits instead of single credits."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from creditdesk.schema.repository import ReadSession
 
 
 async def load_totals_view(session: ReadSession, request: ReportRequest, *, only_end: bool) -> LedgerView:
-    """The view of a request about locations, with the totals at both ends of each month of its period.
+    """Loads the view of a request about locations, with the totals at both ends of each month of its period.
 
-    With `only_end` those of its end alone. Raises ValidationError for a location that does not exist for the
-    caller.
+    With `only_end`, loads only the totals at its end. Raises ValidationError for a location that does not exist
+    for the caller.
     """
     locations = await load_locations(session, request)
     view = LedgerView(request, locations, [], by_recording=True)
@@ -56,7 +56,7 @@ def _cuts(view: LedgerView, location: LocationInfo, first_date: date | None, *, 
 
 
 async def _first_date(session: ReadSession, locations: Mapping[int, LocationInfo]) -> date | None:
-    """The local date of the first entry of all locations, on the clock of its own."""
+    """The earliest local date of the locations' first entries, each by its own clock."""
     found = []
     for each in locations.values():
         first = await first_entry_on(session, each.id)
@@ -67,7 +67,7 @@ async def _first_date(session: ReadSession, locations: Mapping[int, LocationInfo
 async def _group_credits(
     session: ReadSession, keys: Iterable[GroupKey], locations: Mapping[int, LocationInfo]
 ) -> dict[GroupKey, ReportCredit]:
-    """A credit of each group, with the kind and unit that all of it have."""
+    """A representative credit of each group, with its kind and unit."""
     wanted = sorted(keys)
     rates = await find_by_id(session, ReportRateRow, (key.rate_id for key in wanted))
     found = {}

@@ -1,4 +1,4 @@
-"""Utilisation: how much of what could be used was used, and how much expired; what nobody uses."""
+"""Utilisation: how much of the usable credit was used, how much expired, and which credit nobody uses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from creditdesk.reports.totals import FlowTotals, grouped_totals
 from creditdesk.reports.values import Flow, ReportCredit
 
 UNUSED_DAYS: Final = 60
-"""From this many days without a use on, credit is listed as unused."""
+"""After this many days without a use, credit is listed as unused."""
 
 _MEASURES: Final = (
     ReportColumn("Usable", "Usable", CellType.AMOUNT, "Opening, granted, rolled in and adjusted; less voided."),
@@ -59,11 +59,11 @@ _GROUPS: Final[dict[str, Callable[[ReportCredit], tuple[int | None, str]]]] = {
     "funding": lambda c: (None, c.funding.value),
     "kind": lambda c: (None, c.credit_type.value),
 }
-"""The customer and the name of the row that a credit belongs to. Two customers may have one name."""
+"""The customer and name of the row that a credit belongs to, by grouping. Two customers may have the same name."""
 
 
 def utilisation(view: LedgerView) -> ReportResult:
-    """Used and expired in the period by the group of the request, by plan and product unless it names another."""
+    """What was used and what expired in the period, grouped as requested, by default by plan and product."""
     request = view.request
     group_of = _GROUPS[request.by]
     groups = grouped_totals(
@@ -92,7 +92,7 @@ def utilisation(view: LedgerView) -> ReportResult:
 
 
 def percent(part: Amount, whole: Amount) -> Decimal | None:
-    """`part` of `whole` in per cent with one decimal; None of nothing."""
+    """`part` of `whole` in per cent with one decimal; None if `whole` is 0."""
     if whole <= 0:
         return None
     return (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.1"), ROUND_HALF_UP)

@@ -6,6 +6,7 @@ Amounts are in the credit's smallest unit, instants in microseconds since 1970-0
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,6 +26,8 @@ BEGINNING: Final[Microseconds] = -(2**62)
 """Before every entry."""
 END_OF_TIME: Final[Microseconds] = 2**62
 """After every entry."""
+MICROSECOND: Final = timedelta(microseconds=1)
+"""The resolution of stored instants."""
 
 
 class Flow(StrEnum):
@@ -44,11 +47,11 @@ class Flow(StrEnum):
 EXPIRY_BANDS: Final = ("days7", "days30", "days90", "days365", "later", "never")
 """The times until expiry that the ageing report has a column for, nearest first."""
 NO_PLAN: Final = "-"
-"""Stands for credit that no plan or product granted."""
+"""The name of the group of credit that no plan or product granted."""
 
 
 class Cut(Struct, frozen=True, gc=False):
-    """An instant that divides a credit's life in before and after.
+    """An instant that divides a credit's life into before and after.
 
     Entries before `entries_before` count; credit whose expiry is at most `expired_by` is expired.
     """
@@ -62,8 +65,9 @@ class ReportCredit(Struct, frozen=True, gc=False):
 
     `unit` is the currency of money, or what one use of time or printing credit is; amounts of different
     units are never added. `remaining` and `total` are those of the credit's record, None once it is
-    deleted. `expires` is the expiry that stood at the end of the report. `price` is what the whole credit cost, in ten-thousandths of `price_currency`.
-    `benefit_key` names the contract, benefit and period that a plan granted it for.
+    deleted. `expires` is the expiry that stood at the end of the report. `price` is what the whole credit
+    cost, in ten-thousandths of `price_currency`. `benefit_key` names the contract, benefit and period that a
+    plan granted it for.
     """
 
     account_type: AccountType
@@ -111,7 +115,7 @@ NO_TERMS: Final[Mapping[str, tuple[Any, Any]]] = MappingProxyType({})
 class ReportEntry(Struct, frozen=True, gc=False):
     """A journal entry as reports read it; `at` is the time by which the report orders it.
 
-    `terms` are those that a change found and left, by name, as JSON values.
+    `terms` are the changed terms before and after, by name, as JSON values.
     """
 
     id: int
@@ -141,7 +145,7 @@ class ReportEntry(Struct, frozen=True, gc=False):
 
 
 class Position(Struct, frozen=True, gc=False):
-    """What a credit holds at a cut: `outstanding` is `remaining` less what of it is expired.
+    """What a credit holds at a cut: `outstanding` is `remaining` less what has expired.
 
     `expires` is the expiry that stood then.
     """
@@ -164,10 +168,10 @@ NOTHING: Final = Position()
 
 
 class AgedAmount(Struct, frozen=True, gc=False):
-    """What one credit holds, or credits of one group together, with the part of time in which it expires.
+    """What one credit or a group of credits holds, by when it expires.
 
-    `band` is one of EXPIRY_BANDS; `week` counts from the end of the report, and is None for what is expired or never
-    expires. `credit` has what all of the group have in common.
+    `band` is one of EXPIRY_BANDS; `week` counts from the end of the report, and is None for what has expired or never
+    expires. `credit` has the values that the group has in common.
     """
 
     credit: ReportCredit
@@ -179,10 +183,10 @@ class AgedAmount(Struct, frozen=True, gc=False):
 
 
 class HeldSum(Struct, frozen=True, gc=False):
-    """What one credit, or credits of one group together, hold.
+    """What one credit or a group of credits holds.
 
-    `amounts` are original, used, remaining, held, expired, not yet valid and outstanding. `credit` has what all of the
-    group have in common.
+    `amounts` are original, used, remaining, held, expired, not yet valid and outstanding. `credit` has the values that
+    the group has in common.
     """
 
     credit: ReportCredit
@@ -191,9 +195,10 @@ class HeldSum(Struct, frozen=True, gc=False):
 
 
 class CohortSum(Struct, frozen=True, gc=False):
-    """What was granted in one local month and remains, of one credit or of credits of one group together.
+    """What was granted to one credit or a group of credits in one local month, and what remains of it.
 
-    `month` is such as `2026-03`. `credit` has what all of the group have in common; credit below zero has sums of its own.
+    `month` is of the form `2026-03`. `credit` has the values that the group has in common; overdrawn credits are in
+    groups of their own.
     """
 
     credit: ReportCredit
@@ -211,7 +216,7 @@ class CohortSum(Struct, frozen=True, gc=False):
 class CreditMovement(Struct, frozen=True, gc=False):
     """One change of the outstanding amount of a credit.
 
-    `entry` is the journal entry that made it, None for an expiry, which time makes. `outstanding` is
+    `entry` is the journal entry that made it, None for an expiry, which follows from time. `outstanding` is
     what the credit holds after it.
     """
 

@@ -19,13 +19,16 @@ MAX_SHEET_ROWS: Final = 1_000_000
 """A sheet has 1,048,576 rows."""
 
 MAX_DIGITS: Final = 15
-"""Digits that a spreadsheet keeps of a number; one with more is written as text."""
+"""The precision of a spreadsheet's numbers; a number with more digits is written as text."""
 
 _NAME_LENGTH: Final = 31
 
 
 def report_xlsx(result: ReportResult) -> bytes:
-    """The report on one sheet, each section and the tie-out on another. Raises ValidationError for too many rows."""
+    """The report on one sheet, each section and the tie-out on sheets of their own.
+
+    Raises ValidationError for too many rows.
+    """
     if len(result.rows) > MAX_SHEET_ROWS:
         raise invalid_field(
             "Format", f"has at most {MAX_SHEET_ROWS} rows as XLSX, and this report {len(result.rows)}: use csv"
@@ -80,7 +83,7 @@ class _SheetWriter:
             self._write_total(sheet, number, columns, rows, row)
 
     def write_footer(self, footer: ReportFooter) -> None:
-        """The sheet that says what the report stands on."""
+        """Writes the sheet with the footer: the data behind the report."""
         worded = self._wording
         sheet = self._workbook.add_worksheet(worded("Tie-out"))
         lines: list[tuple[str, Cell]] = [
@@ -116,7 +119,7 @@ class _SheetWriter:
         rows: Sequence[tuple[Cell, ...]],
         total: tuple[Cell, ...],
     ) -> None:
-        """A total is a formula where it is the sum of its unit's rows, so that a filter changes it."""
+        """Writes a total as a formula if it is the sum of its unit's rows, so that it follows the sheet's filter."""
         unit = _unit(columns, total)
         kinds = [_kind_and_unit(columns, row) for row in rows]
         own = [row for row, kind in zip(rows, kinds, strict=True) if kind == _kind_and_unit(columns, total)]
@@ -148,7 +151,7 @@ class _SheetWriter:
             case date():
                 sheet.write_datetime(*at, cell, cell_format)
             case _:
-                # Written as a string, so no text is read as a formula.
+                # Written explicitly as a string, so that the text is never read as a formula.
                 text = readable_cell(column.name, cell_text(cell), self._wording)
                 sheet.write_string(*at, text, self._format(ReportColumn("", ""), "", bold=bold))
 
@@ -178,7 +181,7 @@ def _number_format(cell_type: CellType, unit: str) -> str:
 
 
 def _unit(columns: Sequence[ReportColumn], row: tuple[Cell, ...]) -> str:
-    """The unit of a row's amounts, empty where it has none."""
+    """The unit of a row's amounts; empty if it has none."""
     return _kind_and_unit(columns, row)[1]
 
 

@@ -1,4 +1,4 @@
-"""Loads the view of a liability in groups as of now: sums by what the rows show, and no credit by itself."""
+"""Loads the view of a current liability in groups: sums by what the rows show instead of single credits."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from creditdesk.schema.repository import ReadSession
 
 
 async def load_liability_view(session: ReadSession, request: ReportRequest) -> LedgerView:
-    """The view of a request. Raises ValidationError for what does not exist for the caller.
+    """Loads the view of a request. Raises ValidationError for a record that does not exist for the caller.
 
-    Of groups as of now and of whole locations the balances that the credits show are added up; every other view has each
-    credit with its newest entry.
+    A current report in groups about whole locations gets sums of the stored balances. Any other gets each credit with
+    its newest entry.
     """
-    is_single = request.by == "credit" or not request.is_of_locations
-    if is_single or request.is_of_past or request.expires is not None:
+    if request.by == "credit" or not request.is_of_current_balances:
         return await load_view(session, request, only_end=True)
     locations = await load_locations(session, request)
     passed = tuple(InstantsPassed(name, (request.now,)) for name in ("ExpireDate", "ValidFrom"))

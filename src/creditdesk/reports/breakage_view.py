@@ -1,10 +1,10 @@
-"""Loads the view of a breakage estimate as of now: sums by local month of grant, and no credit by itself."""
+"""Loads the view of a current breakage estimate: sums by local month of grant instead of single credits."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -14,25 +14,22 @@ from creditdesk.reports.credit_sums import Counted, sum_credits
 from creditdesk.reports.ledger_view import LedgerView, LocationInfo
 from creditdesk.reports.loader import load_locations, load_view, with_footer_facts
 from creditdesk.reports.request import ReportRequest
-from creditdesk.reports.values import CohortSum
+from creditdesk.reports.values import MICROSECOND, CohortSum
 from creditdesk.schema.grouped_sums import InstantsPassed
 from creditdesk.schema.query import Order, where
 from creditdesk.schema.repository import ReadSession, find_first
 
 _MAX_MONTHS: Final = 600
-_RESOLUTION: Final = timedelta(microseconds=1)
 _BY: Final = ("plan", "description", "funding")
 
 
 async def load_breakage_view(session: ReadSession, request: ReportRequest) -> LedgerView:
-    """The view of a request. Raises ValidationError for what does not exist for the caller.
+    """Loads the view of a request. Raises ValidationError for a record that does not exist for the caller.
 
-    Of now and of whole locations the balances that the credits show are added up, unless credits are dated over more
-    than fifty years, or one cohort is asked for, whose credits are listed; every other view has each credit with its
-    newest entry.
+    A current report about whole locations gets sums of the stored balances, unless it lists the credits of one cohort,
+    or the credits of a time zone span more than fifty years. Any other gets each credit with its newest entry.
     """
-    is_single = request.cohort is not None or not request.is_of_locations
-    if is_single or request.is_of_past or request.expires is not None:
+    if request.cohort is not None or not request.is_of_current_balances:
         return await load_view(session, request, only_end=True)
     locations = await load_locations(session, request)
     cohorts: list[CohortSum] = []
@@ -53,7 +50,7 @@ def _by_zone(locations: Mapping[int, LocationInfo]) -> dict[ZoneInfo, dict[int, 
 
 
 async def _months(session: ReadSession, locations: Mapping[int, LocationInfo], zone: ZoneInfo) -> list[date]:
-    """The first date of each local month from that of the oldest credit to that of the newest."""
+    """The first day of each local month, from the oldest credit to the newest."""
     dates = []
     for mapping in MAPPINGS.values():
         entity = mapping.credit_entity
@@ -75,8 +72,8 @@ async def _load_cohorts(
     months: list[date],
     zone: ZoneInfo,
 ) -> list[CohortSum]:
-    # A month begins at its first instant, which a credit that was created at it has not passed.
-    starts = tuple(start_of_day(month, zone) - _RESOLUTION for month in months[1:])
+    # Instants passed are counted strictly, and a credit created at the first instant of a month belongs to it.
+    starts = tuple(start_of_day(month, zone) - MICROSECOND for month in months[1:])
     passed = (InstantsPassed("ExpireDate", (request.now,)), InstantsPassed("CreatedOn", starts))
     cohorts = []
     for each in await sum_credits(session, request, locations, _BY, passed, Counted.GRANTED):

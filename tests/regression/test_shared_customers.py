@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from creditdesk.app import build_app
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff import Tariff
+from creditdesk.entities.ledger.audit_record import AuditRecord
 from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.team import Team
@@ -24,6 +26,7 @@ from tests.support.users import create_full_user_role, create_user_token, http_c
 
 CUSTOMERS = "/api/spaces/coworkers"
 ALLOCATIONS = "/api/ledger/allocations"
+USERS = "/api/sys/users"
 
 
 @dataclass(frozen=True)
@@ -146,3 +149,37 @@ async def test_a_decision_of_another_location_is_not_shown_with_an_entry(
         page = await console.get(f"/console/why/{line['Id']}")
     assert page.status_code == 200
     assert "It was decided at a location that you may not see." in page.text
+
+
+async def test_an_address_of_a_hidden_user_or_customer_cannot_be_given_and_tells_nothing(
+    api: ApiClient, manager: httpx.AsyncClient, store: Store, shared: SharedCustomer
+) -> None:
+    tag = shared.id
+    hidden, seen, guest = f"hidden{tag}@x.example", f"seen{tag}@x.example", f"guest{tag}@x.example"
+    await create_user_token(store, hidden, is_admin=False, business_ids=[shared.away])
+    await create_user_token(store, seen, is_admin=False, business_ids=[shared.home])
+    await api.ledger.add(Coworker, FullName="Guest", Email=guest, Businesses=(shared.away,), Active=True)
+    own = await api.ledger.add(Coworker, FullName="Own", Email=hidden, Businesses=(shared.home,), Active=True)
+
+    async def create(http: httpx.AsyncClient, email: str) -> httpx.Response:
+        body = {"FullName": "New", "Email": email, "Language": 1, "Active": True, "Businesses": [shared.home]}
+        return await http.post(USERS, json=body)
+
+    mine = result_value(await create(manager, f"mine{tag}@x.example"))
+    refused = [await create(manager, each) for each in (hidden, f" HIDDEN{tag}@X.example", guest)]
+    refused.append(await manager.put(f"{USERS}/{mine['Id']}", json={**mine, "Email": hidden}))
+    refused.append(await manager.post("/api/members/links", json={"CoworkerId": own}))
+    assert {(each.status_code, each.text) for each in refused} == {(403, refused[0].text)}
+    assert (
+        refused[0].json()["Message"]
+        == "You cannot give this e-mail address to a user: ask an administrator of all locations"
+    )
+    known = await create(manager, seen)
+    assert (known.status_code, known.json()["Errors"][0]["Message"]) == (400, "is already used by another user")
+    for email in (hidden, guest):
+        assert len(await api.list_records(USERS, User_Email=email)) == (email == hidden)
+    trail = await api.ledger.find(AuditRecord, Action="refused", Actor=f"manager{shared.id}@example.com")
+    assert {json.loads(each["Details"])["Path"] for each in trail} >= {USERS, "/api/members/links"}
+    # Who sees all locations is answered as before, and gives a customer's address to whom it likes.
+    assert (await create(api.http, hidden)).status_code == 400
+    result_value(await create(api.http, guest))

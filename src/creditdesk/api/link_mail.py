@@ -84,17 +84,17 @@ class LinkMailRoutes:
     async def _send(self, api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
         require_role(context.principal, Coworker, "update")
         params = await self._read(api, request, _SEND)
-        now, by = context.now, context.principal.email
+        now = context.now
         signer = await self.authenticator.link_signer(now)
         minutes = params[LINK_MINUTES] or DEFAULT_LINK_MINUTES
         async with api.store.write_session() as session:
             await require_customer(session, params[COWORKER_ID], context.principal)
-            email = await request_link_for(
-                session, params[COWORKER_ID], params[_LANGUAGE] or "", minutes, signer, now, by
-            )
+            language = params[_LANGUAGE] or ""
+            email = await request_link_for(session, params[COWORKER_ID], language, minutes, signer, context)
             await self._request_job(session, now)
         value = {"Email": email, "Minutes": minutes}
-        return JsonBytesResponse(action_body("The link will be sent.", value, now.replace(microsecond=0), by))
+        body = action_body("The link will be sent.", value, now.replace(microsecond=0), context.principal.email)
+        return JsonBytesResponse(body)
 
     async def _read(self, api: ApiContext, request: Request, declared: tuple[Param, ...]) -> Params:
         """The parameters of a request. Raises StateConflict without a mail server."""

@@ -191,9 +191,8 @@ async def _create_link(
     async with api.store.write_session() as session:
         await require_customer(session, customer_id, context.principal)
         link = await create_link(
-            session, customer_id, purpose, params[LINK_MINUTES] or DEFAULT_LINK_MINUTES, signer, context.now,
-            context.principal.email,
-        )  # fmt: skip
+            session, customer_id, purpose, params[LINK_MINUTES] or DEFAULT_LINK_MINUTES, signer, context
+        )
         details = {"Purpose": purpose.value, "ExpireDate": format_datetime(link.expires.replace(microsecond=0))}
         event = event_of_request(context, AuditAction.LINK_CREATED, Coworker.__name__, customer_id, details)
         await record_event(session, event, context.now)

@@ -24,6 +24,7 @@ from creditdesk.schema.errors import RateLimited, StateConflict, ValidationError
 from creditdesk.schema.query import Comparison, Filter, Order, where
 from creditdesk.schema.records import new_record, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession, delete_matching
+from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import AuthSettings
 
 OWN_LINK_MINUTES: Final = 60
@@ -62,18 +63,18 @@ async def request_own_link(
 
 
 async def request_link_for(
-    session: WriteSession, customer_id: int, language: str, minutes: int, signer: LinkSigner, now: datetime, by: str
+    session: WriteSession, customer_id: int, language: str, minutes: int, signer: LinkSigner, context: RequestContext
 ) -> str:
     """Stores an operator's request for a customer; returns the e-mail that it goes to.
 
     Raises as `create_link` does: the link itself is created when it is sent.
     """
-    await create_link(session, customer_id, LinkPurpose.SIGN_IN, minutes, signer, now, by)
+    await create_link(session, customer_id, LinkPurpose.SIGN_IN, minutes, signer, context)
     customer = await session.get(Coworker, customer_id)
     email = str(customer["Email"] or "") if customer else ""
     if "@" not in normalize_login(email):
         raise invalid_field("CoworkerId", "has no e-mail address", customer_id)
-    await _store(session, normalize_login(email), customer_id, language, minutes, by, now)
+    await _store(session, normalize_login(email), customer_id, language, minutes, context.principal.email, context.now)
     return email
 
 
@@ -136,9 +137,8 @@ async def create_requested_links(
     for customer in await _customers(session, request):
         actor = request["RequestedBy"] or customer["Email"]
         try:
-            link = await create_link(
-                session, customer["Id"], LinkPurpose.SIGN_IN, request["Minutes"], signer, now, actor
-            )
+            by_job = RequestContext(Principal(0, actor, unrestricted=True), now)
+            link = await create_link(session, customer["Id"], LinkPurpose.SIGN_IN, request["Minutes"], signer, by_job)
         except (ValidationError, StateConflict):
             continue
         details = {

@@ -28,6 +28,7 @@ from creditdesk.schema.entity import Record
 from creditdesk.schema.errors import StateConflict, Unauthenticated, invalid_field
 from creditdesk.schema.records import new_unique_id, update_stamp
 from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.service import RequestContext
 from creditdesk.settings import AuthSettings
 
 MAX_LINK_MINUTES: Final = 7 * 24 * 60
@@ -103,20 +104,21 @@ async def create_link(
     purpose: LinkPurpose,
     minutes: int,
     signer: LinkSigner,
-    now: datetime,
-    by: str,
+    context: RequestContext,
 ) -> MemberLink:
     """A link for a customer, who becomes a user where it is none yet.
 
     Raises ValidationError for a customer without an e-mail of its own, StateConflict for one that is
-    archived or not active, or whose user is not active.
+    archived or not active, or whose user is not active, PermissionDenied for one with the e-mail of a user whom the
+    principal does not see.
     """
+    now = context.now
     customer = await session.get(Coworker, customer_id)
     if customer is None:
         raise invalid_field("CoworkerId", "is not found", customer_id)
     if customer["Archived"] or not customer["Active"]:
         raise StateConflict("This customer is not active, so it cannot sign in.")
-    user = await _user_of(session, customer, now, by)
+    user = await _user_of(session, customer, context)
     if not user["Active"]:
         raise StateConflict("The user of this customer is not active.")
     credential = await find_credential(session, user["Id"])
@@ -137,15 +139,17 @@ async def create_link(
     return MemberLink(signer.sign(purpose, claims), purpose, expires)
 
 
-async def _user_of(session: WriteSession, customer: Record, now: datetime, by: str) -> Record:
+async def _user_of(session: WriteSession, customer: Record, context: RequestContext) -> Record:
     """The user of a customer, created without any right where it has none."""
     user_id = customer["UserId"]
     if not user_id:
         user_id = await create_user(
-            session, customer["Email"] or "", None, customer["FullName"] or "", is_admin=False, now=now,
-            businesses=customer["Businesses"], has_api_access=False,
+            session, customer["Email"] or "", None, customer["FullName"] or "", is_admin=False, now=context.now,
+            businesses=customer["Businesses"], has_api_access=False, principal=context.principal,
         )  # fmt: skip
-        await session.update(Coworker, [(customer["Id"], {"UserId": user_id, **update_stamp(now, by)})])
+        await session.update(
+            Coworker, [(customer["Id"], {"UserId": user_id, **update_stamp(context.now, context.principal.email)})]
+        )
     user = await session.get(User, user_id)
     if user is None:
         raise StateConflict("The user of this customer does not exist.")

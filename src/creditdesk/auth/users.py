@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from creditdesk.auth.credentials import (
-    delete_credential,
-    find_user_id,
-    normalize_login,
-    save_credential,
-)
+from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
 from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
@@ -22,6 +17,7 @@ from creditdesk.auth.saved_views import forget_views, unshare_views
 from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.sessions import EndReason, end_sessions_of
 from creditdesk.auth.totp import is_valid_secret
+from creditdesk.auth.user_emails import require_no_hidden_customer, require_unused_email
 from creditdesk.entities.security.user_role import UserRole
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Entity, Record
@@ -69,7 +65,7 @@ class UserService(ForwardingService):
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         require_rights(context.principal, await user_rights(session, record, {}))
         email = _email(record, {})
-        await _require_unique_email(session, email, None)
+        await _require_free_email(session, email, context.principal, None)
         user_id = await super().create(session, entity, record, context)
         await self._save_credential(session, user_id, record | {"Email": email}, context)
         return user_id
@@ -96,7 +92,7 @@ class UserService(ForwardingService):
         await _require_administrator_left(session, stored, stored | record)
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"] or ""):
-            await _require_unique_email(session, email, user_id)
+            await _require_free_email(session, email, context.principal, user_id)
         await super().update(session, entity, before, record, context)
         await self._save_credential(session, user_id, stored | record | {"Email": email}, context)
         if _may_call(stored) and not _may_call(stored | record):
@@ -221,9 +217,9 @@ async def _require_visible_users(session: ReadSession, principal: Principal, use
             raise invalid_field("Users", "contains an unknown id", hidden[0])
 
 
-async def _require_unique_email(session: ReadSession, email: str, user_id: int | None) -> None:
-    if await find_user_id(session, email) not in (None, user_id):
-        raise invalid_field("Email", "is already used by another user", email)
+async def _require_free_email(session: ReadSession, email: str, principal: Principal, user_id: int | None) -> None:
+    await require_unused_email(session, email, principal, user_id)
+    await require_no_hidden_customer(session, email, principal, user_id)
 
 
 async def _get_stored(session: WriteSession, entity: type[Entity], record_id: int) -> Record:

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from creditdesk.auth.credentials import (
     find_credential,
-    find_user_id,
     normalize_login,
     save_credential,
 )
@@ -16,6 +15,7 @@ from creditdesk.auth.refresh import issue_refresh_token
 from creditdesk.auth.sessions import SignInMethod
 from creditdesk.auth.token_responses import TokenResponse
 from creditdesk.auth.tokens import AccessTokens
+from creditdesk.auth.user_emails import require_unused_email
 from creditdesk.entities.catalog import PUBLIC_ENTITIES
 from creditdesk.entities.enums import eLanguage
 from creditdesk.entities.roles import ROLES_WITHOUT_ENTITY
@@ -28,6 +28,7 @@ from creditdesk.schema.errors import NotFound, invalid_field
 from creditdesk.schema.query import Comparison, Filter, where
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, WriteSession
+from creditdesk.schema.service import Principal
 from creditdesk.settings import AuthSettings
 
 
@@ -50,16 +51,17 @@ async def create_user(  # noqa: PLR0913 - one property of a user each
     businesses: Iterable[int] = (),
     passwords: Passwords | None = None,
     has_api_access: bool = True,
+    principal: Principal | None = None,
 ) -> int:
     """Creates an active user; an administrator without businesses is unrestricted.
 
-    Raises ValidationError for an e-mail that is invalid or in use, or a password of wrong length.
+    Raises ValidationError for an e-mail that is invalid or in use, or a password of wrong length, and
+    PermissionDenied for one in use by a user whom `principal` does not see.
     """
     email = email.strip()
     if not normalize_login(email):
         raise invalid_field("Email", "must be an e-mail address", email)
-    if await find_user_id(session, email) is not None:
-        raise invalid_field("Email", "is already used by another user", email)
+    await require_unused_email(session, email, principal)
     password_hash = (
         await (passwords or Passwords(AuthSettings())).hash(password, "Password", email) if password else None
     )

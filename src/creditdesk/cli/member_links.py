@@ -26,6 +26,7 @@ from creditdesk.entities.spaces.coworker import Coworker
 from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.service import Principal, RequestContext
 
 COMMAND_AUTHOR: Final = "command line"
 
@@ -55,9 +56,8 @@ def member_link(
             signer = LinkSigner(await signing_secret(store, settings, now), settings)
             async with store.write_session() as session:
                 customer_id = await _require_customer_id(session, customer)
-                link = await create_link(
-                    session, customer_id, LinkPurpose(purpose), minutes, signer, now, COMMAND_AUTHOR
-                )
+                context = RequestContext(Principal(0, COMMAND_AUTHOR, unrestricted=True), now)
+                link = await create_link(session, customer_id, LinkPurpose(purpose), minutes, signer, context)
                 details = {"Purpose": purpose, "ExpireDate": format_datetime(link.expires.replace(microsecond=0))}
                 await record_command(session, AuditAction.LINK_CREATED, now, (Coworker.__name__, customer_id), details)
         echo(url.rstrip("/") + link.path)

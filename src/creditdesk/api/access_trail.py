@@ -1,4 +1,4 @@
-"""Records in the audit trail what a signed-in user was refused, and the files that it took away (rule 39)."""
+"""Records denials of signed-in users, and the files that they download, in the audit trail (rule 39)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from creditdesk.schema.errors import PermissionDenied
 from creditdesk.schema.service import RequestContext
 
 DENIALS_PER_HOUR: Final = 20
-"""Denials of one user that a process records in an hour, one for each method and path."""
+"""The most denials of one user that a process records in an hour, one for each method and path."""
 MAX_QUERY_LENGTH: Final = 500
 _HOUR: Final = timedelta(hours=1)
 _logger = logging.getLogger(__name__)
 
 
 def is_file(response: Response) -> bool:
-    """Whether a response is a file to be kept by the caller."""
+    """Whether a response is a file to download."""
     return b"content-disposition" in dict(response.raw_headers)
 
 
@@ -37,7 +37,7 @@ class AccessTrail:
         self._counts: Counter[int] = Counter()
 
     async def record_denial(self, context: RequestContext, route: Route, error: PermissionDenied) -> None:
-        """Records a denial, at most `DENIALS_PER_HOUR` of a user; the rest is left out."""
+        """Records a denial; ignores more than `DENIALS_PER_HOUR` of one user."""
         if self._hour_ends is None or context.now >= self._hour_ends:
             self._hour_ends = context.now + _HOUR
             self._recorded.clear()
@@ -52,11 +52,11 @@ class AccessTrail:
         try:
             await self._record(context, AuditAction.REFUSED, details)
         except self._api.transient_errors:
-            # The caller is refused in any case, and nothing was done that must be on record.
+            # The request is denied in any case, and nothing happened that must be on record.
             _logger.warning("a denial could not be recorded", exc_info=True)
 
     async def record_file(self, context: RequestContext, route: Route, request: Request) -> None:
-        """Records a response that is a file; one that cannot be recorded is not handed out."""
+        """Records a response that is a file. If this fails, so does the download."""
         details = {"Path": route.path, "Query": request.url.query[:MAX_QUERY_LENGTH]}
         await self._record(context, AuditAction.EXPORTED, details)
 

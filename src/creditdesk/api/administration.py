@@ -1,4 +1,4 @@
-"""What an administrator of the whole installation sees: the settings that hold, and the scheduled jobs."""
+"""The paths of a full administrator: the settings in force, and the scheduled jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _JOB_NAME: Final = Param("Name", required=True, description="The job to run.")
 
 @dataclass(frozen=True, slots=True)
 class ShownSetting:
-    """A setting as it may be shown: secrets are masked already."""
+    """A setting with its secrets masked."""
 
     name: str
     value: Any
@@ -39,7 +39,7 @@ class ShownSetting:
 
 @dataclass(frozen=True, slots=True)
 class ShownJob:
-    """A job with its last run; `next_due` is None where it is due now."""
+    """A job with its last run; `next_due` is None if it is due now."""
 
     name: str
     description: str
@@ -53,10 +53,10 @@ class ShownJob:
 
 @dataclass(frozen=True, slots=True)
 class JobControl:
-    """The scheduled jobs, as the composition root binds them.
+    """The scheduled jobs, bound by the composition root.
 
-    `load` reads their last runs, `request` makes one due, `leader_until` says until when a scheduler
-    holds the lead.
+    `load` reads their last runs, `request` makes one due, and `leader_until` returns when the current
+    leader's lease ends.
     """
 
     names: Sequence[str]
@@ -100,7 +100,7 @@ class Administration:
         return json_response(200, {"SchedulerRuns": leads, "Jobs": [_job_document(each) for each in shown]})
 
     async def _run_job(self, api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-        """Makes a job due; the scheduler runs it when it next looks."""
+        """Makes a job due; the scheduler runs it at its next check."""
         require_full_administrator(context.principal)
         body = await read_body(request, MAX_TOKEN_FORM_BYTES, api.settings.body_seconds)
         params = Params((_JOB_NAME,), parse_body(body, request.headers.get("content-type", "")))

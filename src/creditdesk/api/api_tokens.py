@@ -1,4 +1,4 @@
-"""POST /api/auth/tokens: a token for a program, shown once. Its session is listed and ended like any other."""
+"""POST /api/auth/tokens: creates a token for a program and shows it once. Its session is one like any other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PARAMS: Final = (_NAME, _DAYS, _OWNER)
 
 
 def api_token_routes(authenticator: Authenticator) -> tuple[Route, ...]:
-    """The path that makes tokens for programs."""
+    """The path that creates tokens for programs."""
     return (Route("POST", "/api/auth/tokens", partial(_create, authenticator), _OPERATION),)
 
 
@@ -47,7 +47,7 @@ async def _create(
     params.raise_errors()
     principal, now = context.principal, context.now.replace(microsecond=0)
     if principal.is_member:
-        # A link of a member opens a session with less than its user's rights; a token would have them all.
+        # A member link opens a session with fewer rights than its user; a token would have all of them.
         raise PermissionDenied(MEMBER_MESSAGE)
     user_id = params[_OWNER] or principal.user_id
     async with api.store.read_session() as session:

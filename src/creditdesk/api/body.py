@@ -16,14 +16,17 @@ from creditdesk.schema.errors import invalid_field
 
 MAX_FORM_FIELDS: Final = 5000
 FORM_SECONDS: Final = 30.0
-"""How long the form of a page may take to arrive."""
+"""The time in which the form of a page must arrive, in seconds."""
 _BODY_KEY: Final = "creditdesk.body"
-"""Where a request's scope keeps its body, for a handler that runs again."""
+"""The key of the request's scope that keeps the body, for a handler that is retried."""
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 async def read_body(request: Request, max_bytes: int, max_seconds: float = FORM_SECONDS) -> bytes:
-    """The body's bytes, the same ones each time. Raises BodyTooLarge without reading past the limit, and BodyTimeout."""
+    """The bytes of the body, also when called again.
+
+    Raises BodyTooLarge without reading past the limit, and BodyTimeout.
+    """
     kept: bytes | None = request.scope.get(_BODY_KEY)
     if kept is not None:
         return kept
@@ -36,7 +39,7 @@ async def read_body(request: Request, max_bytes: int, max_seconds: float = FORM_
         is_late = True
         task.cancel()
 
-    # `asyncio.timeout` costs four times as much, for every write.
+    # `asyncio.timeout` takes four times as long, and every write would pay for it.
     timer = asyncio.get_running_loop().call_later(max_seconds, stop)
     try:
         body = request.scope[_BODY_KEY] = await _read_stream(request, max_bytes)

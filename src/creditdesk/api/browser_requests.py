@@ -1,6 +1,6 @@
-"""Requests of browsers: writes that another site starts are refused, whatever credentials they carry.
+"""Protection against cross-site request forgery: writes that another site starts are refused.
 
-A browser adds remembered Basic credentials to every request, also to one that a foreign page makes.
+This applies to all credentials, because a browser adds remembered Basic credentials also to requests of foreign pages.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from creditdesk.schema.errors import DomainError, PermissionDenied
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
-"""`none` is a request that the user started, such as from the address bar."""
+"""`none` means that the user started the request, for example from the address bar."""
 _BROWSER_HEADERS: Final = frozenset({b"sec-fetch-site", b"sec-fetch-mode", b"origin"})
 _BODY_TYPES: Final = frozenset({"application/json", "application/x-www-form-urlencoded", "application/octet-stream"})
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class UnsupportedMediaType(DomainError):
-    """A browser sent a body whose type does not say that it is JSON or a form."""
+    """A browser sent a body that is not declared as JSON, a form or a file."""
 
     status = 415
 
@@ -43,10 +43,10 @@ def require_own_site(headers: Headers, allowed_origins: frozenset[str]) -> None:
 
 
 def require_declared_type(headers: Headers) -> None:
-    """Raises UnsupportedMediaType for the body of a browser's request that does not say what it is.
+    """Raises UnsupportedMediaType if the body of a browser's request has no declared type.
 
-    A foreign page can send text, or a file without a type, without asking first, but neither `application/json` nor
-    `application/octet-stream`.
+    Without a preflight request a foreign page can send text, or a file without a type, but neither `application/json`
+    nor `application/octet-stream`.
     """
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -55,7 +55,7 @@ def require_declared_type(headers: Headers) -> None:
 
 
 def is_browser(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a browser sent these headers. Older ones are known by their User-Agent alone."""
+    """Whether a browser sent these headers. Older browsers are recognised only by their User-Agent."""
     for name, value in headers:
         if name in _BROWSER_HEADERS or (name == b"user-agent" and value.startswith(b"Mozilla/")):
             return True

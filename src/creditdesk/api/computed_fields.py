@@ -15,7 +15,7 @@ from creditdesk.schema.service import RequestContext
 async def with_computed_columns(
     api: ApiContext, session: ReadSession, entity: type[Entity], page: Page, context: RequestContext
 ) -> Page:
-    """The page with its computed columns; the same where the entity has none."""
+    """Returns the page with its computed columns filled; unchanged if the entity has none."""
     meta = entity.meta()
     if not meta.computed_columns:
         return page

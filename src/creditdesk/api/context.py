@@ -1,4 +1,4 @@
-"""What every API handler works with, and the shape of a route."""
+"""The types that every API handler shares: the context, a route, and their protocols."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class RequestAuthenticator(Protocol):
     """Identifies the caller of a request."""
 
     async def authenticate(self, authorization: str | None, now: datetime, address: str | None = None) -> Principal:
-        """The user of an `Authorization` header. Raises Unauthenticated."""
+        """Returns the user of an `Authorization` header. Raises Unauthenticated."""
 
     async def open_frame(self, link: str, now: datetime) -> str:
         """An access token for one view of a frame link. Raises Unauthenticated."""
 
 
 class Replica(Protocol):
-    """A copy of the database that follows it; `store` serves reads of what `has_reached` says."""
+    """A read replica of the database; `store` serves reads up to the positions that `has_reached` confirms."""
 
     @property
     def store(self) -> Store: ...
 
     async def written(self) -> str | None:
-        """The position of everything that is committed now; None while the database does not say."""
+        """The position after everything committed so far; None while the primary does not report it."""
 
     async def has_reached(self, text: str, field: str) -> bool:
-        """Whether the replica has this position. Raises an InvalidFields that names `field`."""
+        """Whether the replica has replayed this position. Raises InvalidFields, naming `field`, for a malformed one."""
 
     def rest(self) -> None:
-        """Leaves the replica alone for a while, as it failed."""
+        """Stops using the replica for a while after a failure."""
 
 
 class ReplicaUse(Enum):
@@ -55,7 +55,7 @@ class ReplicaUse(Enum):
 
 
 API_LANGUAGE: Final = "en"
-"""The language of what the API writes."""
+"""The language of the API's own texts."""
 
 SUCCESS_CONTENT: Final = "success"
 """The key of an operation for the content of a 200 by media type; without it, the result of an action in JSON."""
@@ -64,7 +64,7 @@ FURTHER_ERRORS: Final = "errors"
 
 
 def json_success(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an operation whose 200 is JSON of this schema."""
+    """The part of an OpenAPI operation whose 200 response is JSON of this schema."""
     return {SUCCESS_CONTENT: {"application/json": {"schema": schema}}}
 
 
@@ -77,8 +77,8 @@ class Route:
     """One method on one path.
 
     `{id}` in the path is a positive number, passed to the handler as `record_id` (0 without one).
-    `operation` is what the OpenAPI document says of it. Public routes need no credentials. A handler that commits
-    several transactions `has_own_retries`: it repeats each of them after a lost race, and is not called again as a whole.
+    `operation` is its part of the OpenAPI document. Public routes need no credentials. A handler that commits
+    several transactions `has_own_retries`: it retries each of them itself and is not retried as a whole.
     """
 
     method: str
@@ -94,10 +94,10 @@ class Route:
 class ApiContext:
     """The services behind the API.
 
-    `services` holds the entities that have a service of their own, `computations` those with computed fields,
-    `redactions` those with a column of which limited callers see a part, `create_endpoints` those whose POST is not a
-    plain create. `transient_errors` are what the store raises while it cannot be reached. `wordings` give the texts of
-    files in a language, by its code.
+    By entity: `services` for those with a service of their own, `computations` for those with computed fields,
+    `redactions` for those with a column that limited callers see in part, `create_endpoints` for those whose POST is
+    not a plain create. `transient_errors` are the errors of the store while it is unreachable. `wordings` translate
+    the texts of files, by language code.
     """
 
     store: Store

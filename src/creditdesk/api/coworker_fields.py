@@ -28,8 +28,8 @@ async def coworker_fields(
 ) -> ColumnValues:
     """Teams and contracts of customers, and the plan of the main contract. Implements `Computation`.
 
-    A customer without an active contract has the plan it was created with. Teams and contracts of locations that the
-    caller does not see are left out.
+    A customer without an active contract keeps the plan that it was created with. Leaves out teams and contracts of
+    locations that the caller does not see.
     """
     ids = tuple(shown["Id"])
     columns = Coworker.meta().columns

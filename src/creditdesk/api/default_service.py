@@ -46,9 +46,10 @@ class DefaultService:
 
 
 async def _require_unique(session: WriteSession, entity: type[Entity], values: Record) -> None:
-    """Raises ValidationError where a record has the same values in a unique group of columns.
+    """Raises ValidationError if a stored record has the same values in a unique group of columns.
 
-    Such a group is of fields that no update changes. One that is stored at the same moment makes the write a conflict, which is executed again.
+    Updates never change such fields. A concurrent insert of the same values fails in the database as a conflict, which
+    is retried and then found here.
     """
     for group in entity.unique:
         same = {name: values.get(name) for name in group}

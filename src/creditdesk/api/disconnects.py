@@ -1,4 +1,4 @@
-"""Ends a read whose caller has disconnected, so that the database works for those who wait."""
+"""Cancels reads whose caller has disconnected, to free the database for others."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from msgspec import Struct
 from starlette.types import Receive
 
 WATCH_AFTER_SECONDS: Final = 0.1
-"""Most reads are answered before, and cost no watching."""
+"""Most reads end before and are never watched."""
 
 ResultT = TypeVar("ResultT")
 
 
 class CallerDisconnected(Exception):
-    """The caller no longer waits for an answer."""
+    """The caller no longer waits for the response."""
 
 
 class _WatchedRead(Struct, eq=False):
-    """A read that runs; it has a watcher once it has run for `WATCH_AFTER_SECONDS`."""
+    """A running read; it gets a watcher after `WATCH_AFTER_SECONDS`."""
 
     task: asyncio.Task[Any]
     receive: Receive
@@ -37,14 +37,14 @@ class _WatchedRead(Struct, eq=False):
 
 
 class DisconnectWatch:
-    """The reads of one application. One timer serves all, as one for each would cost more than its watching."""
+    """The running reads of one application. They share a timer: one for each would cost more than the watching."""
 
     def __init__(self) -> None:
         self._unwatched: dict[_WatchedRead, None] = {}
         self._has_timer = False
 
     async def watch(self, receive: Receive, read: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """The result of `read`, which is cancelled when the caller disconnects; it must not read the body.
+        """Awaits `read` and cancels it when the caller disconnects. `read` must not receive the body.
 
         Raises CallerDisconnected.
         """
@@ -70,7 +70,7 @@ class DisconnectWatch:
         asyncio.get_running_loop().call_later(seconds, self._watch_long_ones)
 
     def _watch_long_ones(self) -> None:
-        """Gives a watcher to each read that has run for long enough; the first ones started first."""
+        """Gives a watcher to each read that has run for long enough, the oldest first."""
         self._has_timer = False
         now = monotonic()
         for watched in list(self._unwatched):

@@ -1,8 +1,8 @@
-"""The pages beside the API: its OpenAPI document, and Swagger UI to read and try it.
+"""The API's documentation: the OpenAPI document, and Swagger UI to read and try it.
 
-Everything is served from `static/`, so the page works without network. Its scripts and styles are
-files of ours or of the vendored package, never inline; `static/swagger-ui/vendor.json` records the
-package's version and hashes, and `tools/vendor.py` fetches it again.
+Everything is served from `static/`, so the page works offline. Its scripts and styles are our own files
+or those of the vendored package, never inline; `static/swagger-ui/vendor.json` records the package's
+version and hashes, and `tools/vendor.py` downloads it again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATIC_FILES: Final = {
 
 
 def page_routes(api: ApiContext) -> list[Route]:
-    """`/health` and `/ready`; `/openapi.json`, `/docs` with its files and `/`, unless they are closed."""
+    """`/health` and `/ready`, and, unless the settings disable them, `/openapi.json`, `/docs` and `/`."""
 
     @cache
     def document() -> bytes:
@@ -55,7 +55,7 @@ def page_routes(api: ApiContext) -> list[Route]:
 
 
 async def _redirect_to_docs(_api: ApiContext, _request: Request) -> Response:
-    # Relative, so that it also works under a path of a proxy.
+    # Relative, so that it also works under a path prefix of a proxy.
     return RedirectResponse("docs")
 
 

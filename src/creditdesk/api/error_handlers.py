@@ -1,4 +1,4 @@
-"""Every error as its status and body. Unexpected ones are logged and get a generic body."""
+"""Maps errors to responses: status, headers and body. Unexpected errors are logged and get a generic body."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class BodyTimeout(DomainError):
 
 
 def error_response(error: DomainError, *, offers_basic: bool = True) -> Response:
-    """The documented status, body and headers of an error a caller can cause.
+    """The documented status, body and headers of an error that a caller can cause.
 
-    Basic is not offered to browsers, which would remember the password and add it to every request.
+    Browsers are not offered Basic: they would remember the password and add it to every request.
     """
     return json_response(error.status, _body(error), _headers(error, offers_basic=offers_basic))
 

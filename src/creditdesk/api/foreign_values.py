@@ -1,9 +1,9 @@
-"""What limited callers do not see in records that they may read: who of the staff wrote them, and values of others.
+"""Redaction: hides values that a limited caller may not see inside records that it may read.
 
-A member does not see the columns for operators, such as who changed a record last.
-A use of a member's credit may have paid for the booking or the event of another member of its team. The member
-sees that it did, by the Id, but neither whose it is nor what; and filters and sorting do not find it out. A decision
-lists credits of others and of other locations, without what they held.
+A member does not see the columns for operators, such as who changed a record last. A use of a member's credit may
+have paid for the booking or event of another member of the team: the member sees its Id, but not who or what it was
+for, and filters and sorting do not reveal it either. A decision lists credits of other customers and locations
+without their balances.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from creditdesk.schema.service import Principal
 
 @dataclass(frozen=True, slots=True)
 class ForeignReference:
-    """A reference to records that may belong to another customer than the one that has it.
+    """A reference to records that may belong to another customer than the referring record.
 
-    `owner` is the customer of the record referred to, as a column of the referring entity; `embedded` are the names of
-    the columns that are read from there.
+    `owner` is the customer of the referenced record, as a column of the referring entity; `embedded` are the names of
+    the columns read from the referenced record.
     """
 
     id_column: str
@@ -38,7 +38,7 @@ class ForeignReference:
 async def own_records(
     api: ApiContext, session: ReadSession, entity: type[Entity], records: Sequence[Record], principal: Principal
 ) -> None:
-    """Blanks in these records what the principal does not see."""
+    """Blanks the values in these records that the principal may not see."""
     if not principal.is_limited:
         return
     for reference in _references_for(principal, entity):
@@ -58,7 +58,7 @@ async def own_records(
 async def own_page(
     api: ApiContext, session: ReadSession, entity: type[Entity], page: Page, principal: Principal
 ) -> Page:
-    """The page without what the principal does not see."""
+    """Returns the page without the values that the principal may not see."""
     if not principal.is_limited:
         return page
     names = [column.name for column in entity.meta().list_columns]
@@ -81,10 +81,9 @@ async def own_page(
 
 
 def own_query(query: ListQuery, principal: Principal) -> ListQuery:
-    """The query, by whose filters and order a member does not learn what it does not see.
+    """Rewrites a query so that its filters and order reveal no hidden values to a member.
 
-    A filter on a value of another's record, or on a column for operators, matches nothing; an order by one is that of
-    the Id.
+    A filter on a value of a foreign record, or on a column for operators, matches nothing; sorting by one sorts by Id.
     """
     if not principal.is_member:
         return query
@@ -139,7 +138,7 @@ def _find_foreign_references(entity: type[Entity]) -> tuple[ForeignReference, ..
     owner = scope_column(entity, entity.owner) if entity.owner not in (None, EVERY_MEMBER) else None
     found = []
     for name, field in entity.fields.items():
-        # What the owner itself is read from is a record of the owner.
+        # The reference through which the owner is read is a record of the owner itself.
         if not isinstance(field, Reference) or not field.is_local or (owner and name in (*owner.path, owner.leaf)):
             continue
         target = entity_by_name(field.to)
@@ -154,7 +153,7 @@ def _find_foreign_references(entity: type[Entity]) -> tuple[ForeignReference, ..
 
 
 def _owner_through(entity: type[Entity], reference: str, target: type[Entity]) -> Column:
-    """The customer of the record that a reference leads to, as a column for filters."""
+    """The customer of the referenced record, as a column for filters."""
     assert target.owner is not None
     owner = scope_column(target, target.owner)
     steps = owner.path or ((owner.leaf,) if isinstance(owner.field, Reference) else ())

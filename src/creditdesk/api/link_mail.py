@@ -54,7 +54,7 @@ _SEND: Final = (COWORKER_ID, LINK_MINUTES, _LANGUAGE)
 
 @dataclass(frozen=True, slots=True)
 class LinkMailRoutes:
-    """The paths. `request_job` makes the job due that sends; it is None without a mail server."""
+    """The paths of sign-in links. `request_job` makes the sending job due; it is None without a mail server."""
 
     authenticator: Authenticator
     settings: AuthSettings
@@ -72,7 +72,7 @@ class LinkMailRoutes:
         )
 
     async def _request_own(self, api: ApiContext, request: Request) -> Response:
-        """Answers the same for every address, known or not."""
+        """Queues a link. The response is the same whether or not the address is known."""
         params = await self._read(api, request, _OWN)
         now, address = api.clock(), request_origin(api, request).address
         async with api.store.write_session() as session:
@@ -111,7 +111,7 @@ class LinkMailRoutes:
 
 
 async def _list_requests(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """What became of the links that were asked for lately: by operators for a customer, or by itself."""
+    """The state of the links that were recently requested for a customer, by operators or by itself."""
     require_role(context.principal, Coworker, "update")
     params = Params((COWORKER_ID,), request.query_params)
     params.raise_errors()
@@ -123,7 +123,7 @@ async def _list_requests(api: ApiContext, request: Request, context: RequestCont
 
 
 def _show_request(request: Record) -> dict[str, Any]:
-    """A request; `RequestedBy` is null for one of the customer itself."""
+    """A request as JSON; `RequestedBy` is null if the customer itself made it."""
     next_attempt = request["NextAttemptOn"]
     state = link_request_state(request)
     return {

@@ -1,7 +1,7 @@
-"""The paths of members: who one is, what happened to its credit; and the links that let it in.
+"""The paths of members: their customers and history; and the links by which they sign in.
 
-Members read what the ledger's paths show of their own records with the rights of a member; these
-paths add what the records of others decide, such as the credit of a team.
+Members read their own records by the ledger's paths. These paths add what also depends on records of others,
+such as the credit of a team.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _LINK: Final = (COWORKER_ID, _PURPOSE, LINK_MINUTES)
 
 
 def member_routes(authenticator: Authenticator) -> tuple[Route, ...]:
-    """Two reads for members, and the creation of links for users who may change customers."""
+    """Two reads for members, and the creation of links by users who may change customers."""
     link = write_operation(
         MEMBER_LINKS_PATH, "Create a link for a member", Coworker.roles["update"], _LINK,
         {"CoworkerId": 1, "Purpose": "sign-in", "Minutes": 60},
@@ -86,7 +86,7 @@ def _read_of_member(path: str, title: str, params: Sequence[Param]) -> dict[str,
 
 
 def _own_customers(context: RequestContext) -> frozenset[int]:
-    """The customers of the member who calls. Raises PermissionDenied for any other user."""
+    """The customers of the calling member. Raises PermissionDenied for any other user."""
     if context.principal.customers is None:
         raise PermissionDenied("Only members have a page of their own")
     return context.principal.customers
@@ -145,7 +145,7 @@ async def _get_history(api: ApiContext, request: Request, context: RequestContex
 def _show_line(
     row: HistoryRow, customers: frozenset[int], sources: Mapping[tuple[str, int], SourceName]
 ) -> dict[str, Any]:
-    """A line. Of a team's credit it shows what the member drew, and not what is left for others."""
+    """A line as JSON. For a team's credit it has what the member drew, but not the balance."""
     mapping = MAPPINGS[row.credit_kind]
     is_own = row.coworker_id in customers
     source = sources.get((row.source_kind or "", row.source_id or 0))

@@ -90,7 +90,7 @@ class _DocumentBuilder:
         on_record: dict[str, Any] = {"parameters": [_parameter("recordId")]}
         paths: dict[str, dict[str, Any]] = {path: on_collection}
         if "list" in entity.verbs:
-            # The path with a slash is the same list; in the document it stands for the batch alone.
+            # The path with a slash serves the same list; the document describes only its batch form.
             paths[f"{path}/"] = {"get": _batch_operation(entity)}
             on_collection["get"] = self._list_operation(entity)
         if "create" in entity.verbs:
@@ -146,7 +146,7 @@ class _DocumentBuilder:
         elif not suffix:
             example = {"Id": 1} | example
         schema = _schema(f"{name}{verb.capitalize()}{suffix}")
-        # One media type: generators merge two of the same schema into code that does not run.
+        # Only one media type: code generators turn two with the same schema into code that does not run.
         content = {"application/json": {"schema": schema, "example": example}}
         body = {"description": _BODY_DESCRIPTION, "required": True, "content": content}
         return operation | {"requestBody": body}
@@ -265,7 +265,7 @@ def _operation(entity: type[Entity], verb: Verb, content: dict[str, Any], status
 
 def _batch_operation(entity: type[Entity]) -> dict[str, Any]:
     name = entity.__name__
-    # Without a list of ids the path with a slash answers the list, as the path without it.
+    # Without a list of ids, the path with a slash returns the list, as the path without it does.
     batch = {"type": "array", "items": _schema(name)}
     content = _json({"anyOf": [batch, _schema(f"{name}List")]})
     return _operation(entity, "get", content, (400, 401, 403, 429, 500, 503)) | {

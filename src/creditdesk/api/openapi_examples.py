@@ -1,4 +1,4 @@
-"""Examples of answers in the OpenAPI document, made from their schemas."""
+"""Examples of responses in the OpenAPI document, generated from their schemas."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _BY_FORMAT: Final = {"date-time": "2026-03-01T09:00:00Z", "uuid": "a1b2c3d4-e5f6
 
 
 def add_examples(document: dict[str, Any]) -> None:
-    """Adds an example to every answer that a schema describes, and to the parameters of other calls without a body.
+    """Adds an example to every response with a schema, and to the parameters of other operations without a body.
 
-    Answers that share a schema share its example.
+    Responses that share a schema share its example.
     """
     schemas = document["components"]["schemas"]
     shared = document["components"].setdefault("examples", {})
@@ -43,7 +43,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _says_something(schema: Schema) -> bool:
-    """Whether a schema describes the answer: an envelope of any value, or any object, does not."""
+    """Whether a schema says what the response contains: an envelope of any value, or any object, does not."""
     value = schema.get("properties", {}).get("Value")
     return value != {"anyOf": [{}, {"type": "null"}]} and schema != {"type": "object"}
 

@@ -1,4 +1,4 @@
-"""OpenAPI operations of paths that serve no entity, derived from their parameters."""
+"""OpenAPI operations of paths that belong to no entity, derived from their parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the headers of a request say: where it comes from, behind trusted proxies, and with what."""
+"""The origin of a request, from its headers: the client's address behind trusted proxies, and the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from creditdesk.auth.origin import RequestOrigin
 
 
 def request_origin(api: ApiContext, request: Request) -> RequestOrigin:
-    """The origin of a request that proves who its user is."""
+    """The origin of a request that presents credentials."""
     return RequestOrigin(
         client_address(request.scope, api.proxy_hops),
         request.headers.get("user-agent"),
@@ -22,9 +22,9 @@ def request_origin(api: ApiContext, request: Request) -> RequestOrigin:
 
 
 def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
-    """The client's address, where `proxy_hops` proxies in front of the server are trusted.
+    """The client's address, with `proxy_hops` trusted proxies in front of the server.
 
-    Without trusted proxies a forwarded header is ignored, since any client can send one.
+    Without trusted proxies, ignores forwarded headers: any client can send one.
     """
     if proxy_hops > 0:
         sent = [v for k, v in scope.get("headers", ()) if k == b"x-forwarded-for"]
@@ -36,7 +36,7 @@ def client_address(scope: Mapping[str, Any], proxy_hops: int = 0) -> str | None:
 
 
 def first_header(scope: Mapping[str, Any], name: bytes) -> str | None:
-    """The first header of a name in lower case, as servers pass them."""
+    """The first header with this lower-case name; ASGI servers pass names in lower case."""
     for key, value in scope["headers"]:
         if key == name:
             text: str = value.decode("latin-1")

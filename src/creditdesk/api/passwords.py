@@ -1,6 +1,6 @@
-"""Passwords and second factors: a user's own new password, a member's first one, a lost second factor.
+"""Passwords and second factors: changing one's password, a member's first password, a lost second factor.
 
-What ends a session has an effect on every worker before the response is sent.
+Sessions that these calls end are void on every worker before the response is sent.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def _read_params(api: ApiContext, request: Request, params: tuple[Param, .
 
 
 async def _change_password(authenticator: Authenticator, api: ApiContext, request: Request) -> Response:
-    """Sets the caller's own new password. Public: a user who must set one has no token."""
+    """Changes the caller's password. Public, because a user who must set a new one cannot get a token."""
     params = await _read_params(api, request, _PASSWORD_CHANGE)
     now = api.clock()
     keep = await authenticator.session_of_token(request.headers.get("authorization", ""), now)
@@ -86,7 +86,7 @@ async def _set_first_password(
 
 
 async def _remove_second_factor(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """Removes the second factor of a user who lost it, which ends the sessions of the user."""
+    """Removes the second factor of a user who lost it, and ends the user's sessions."""
     params = await _read_params(api, request, _REMOVAL)
     user_id, principal, now = params[_USER_ID], context.principal, context.now
     if user_id == principal.user_id:

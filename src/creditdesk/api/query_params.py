@@ -1,7 +1,7 @@
-"""List queries: a query string as a frozen `ListQuery`, by the filters derived from the declaration.
+"""Parses the query string of a list into a frozen `ListQuery`, by the filters derived from the declaration.
 
-Names match without case. Ranges are inclusive. Equality on a date covers the span of the precision
-it is written in: a minute, a second, a day.
+Names match regardless of case. Ranges are inclusive. Equality on a date covers the span of the precision in
+which it is written: a day, a minute or a second.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from creditdesk.settings import ApiSettings
 DEFAULT_PAGE_SIZE: Final = 25
 MAX_BATCH_IDS: Final = 1000
 MAX_PAGE: Final = MAX_INTEGER // 10_000
-"""The last page whose first record has a number that fits, at the largest `api.max_page_size`."""
+"""The last page whose first record's position fits into 64 bits, at the largest `api.max_page_size`."""
 PAGE: Final = Param("page", Integer(minimum=1))
 SIZE: Final = Param("size", Integer(minimum=1))
-"""Paging where a page that does not exist is an error. Lists of entities, as the imitated API does,
-take the first page and the default size instead."""
+"""Paging that rejects invalid values. Lists of entities, like those of the imitated API, use the first page and
+the default size instead."""
 MAX_CACHED_QUERY_BYTES: Final = 1000
 MAX_CACHED_QUERIES: Final = 2048
-"""Query strings up to that length are parsed once: clients repeat them. A full cache is cleared."""
+"""Query strings up to this length are cached, because clients repeat them. A full cache is cleared."""
 _INTEGER: Final = Integer()
 _PAGING_PARAMS: Final = frozenset({"page", "size", "orderby", "dir"})
 _DIRECTIONS: Final = {"ascending": False, "descending": True, "0": False, "-1": True}
@@ -50,7 +50,7 @@ _MAX_DATETIME: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ParsedListQuery:
-    """A list query, and its order as the envelope repeats it."""
+    """A list query, and its order as the envelope echoes it."""
 
     query: ListQuery
     order_name: str
@@ -58,7 +58,7 @@ class ParsedListQuery:
 
 
 def batch_ids(query_string: bytes) -> list[int] | None:
-    """The ids of a batch, `?id=[1,2,3]`, in the order given; None when it is a list query."""
+    """The ids of a batch, `?id=[1,2,3]`, in their order; None for a list query."""
     if len(query_string) <= MAX_CACHED_QUERY_BYTES:
         value = _batch_value(query_string)
     else:
@@ -80,7 +80,7 @@ def _batch_value(query_string: bytes) -> str | None:
 
 
 def parse_list_query(entity: type[Entity], query_string: bytes, settings: ApiSettings) -> ParsedListQuery:
-    """The list query of a query string. Raises ValidationError for a known parameter."""
+    """Parses a query string. Raises ValidationError for invalid values of known parameters."""
     key = (entity, query_string, settings)
     parsed = _CACHE.get(key)
     if parsed is None:
@@ -100,7 +100,7 @@ def _parse_uncached(entity: type[Entity], query_string: bytes, settings: ApiSett
 
 
 class _QueryReader:
-    """Collects filters, paging and order of one query string, and every error in its order."""
+    """Collects filters, paging and order of one query string, and all errors in order of appearance."""
 
     def __init__(self, entity: type[Entity], settings: ApiSettings) -> None:
         self._entity = entity
@@ -110,7 +110,7 @@ class _QueryReader:
         self._errors: list[FieldError] = []
 
     def add(self, name: str, value: str) -> None:
-        """Reads one parameter; unknown ones are ignored or refused, as the setting says."""
+        """Reads one parameter; ignores or rejects an unknown one, depending on the setting."""
         meta, lower = self._entity.meta(), name.lower()
         found = meta.filters.get(lower)
         is_custom = lower.startswith(meta.custom_field_prefix)
@@ -135,7 +135,7 @@ class _QueryReader:
             self._errors.append(FieldError(name, str(error), value))
 
     def finish(self) -> ParsedListQuery:
-        """Raises ValidationError with every error."""
+        """The parsed query. Raises ValidationError with every error."""
         entity, settings = self._entity, self._settings
         if settings.require_list_filters and entity.required_filters:
             self._require_one_filter()
@@ -214,7 +214,7 @@ def _parse_filter(found: FilterParameter, value: str) -> Filter:
 
 
 def _with_member_ranges(filters: Sequence[Filter]) -> tuple[Filter, ...]:
-    """The filters, in which both bounds of a collection are one: a single member lies between them."""
+    """Merges the two bounds of a collection into one filter: a single member must lie between them."""
     of_collections = {
         (each.column.name, each.comparison): each.value for each in filters if isinstance(each.column.field, Collection)
     }
@@ -230,7 +230,7 @@ def _with_member_ranges(filters: Sequence[Filter]) -> tuple[Filter, ...]:
 
 
 def _equality_filter(column: Column, value: str) -> Filter:
-    """What a parameter without a range compares: text by its parts, dates by their precision."""
+    """The filter of a parameter without a range: substring for text, a span of the given precision for dates."""
     field = column.field
     if isinstance(field, DateTime):
         return _datetime_filter(column, value)
@@ -247,7 +247,7 @@ def _equality_filter(column: Column, value: str) -> Filter:
 
 
 def _presence(value: str) -> Comparison | None:
-    """`null` and `notnull` ask whether there is a value, for every filter."""
+    """The operator for `null` and `notnull`, which every filter accepts; None for any other value."""
     match value.strip().lower():
         case "null":
             return Comparison.NULL
@@ -271,7 +271,7 @@ def _custom_field_filter(column: Column, name: str, value: str) -> Filter:
 
 
 def _datetime_filter(column: Column, value: str) -> Filter:
-    """The span that the precision covers; at the end of the calendar it has no end."""
+    """The span that the precision covers; without an upper bound at the end of the calendar."""
     instant, width = parse_datetime(value)
     if _MAX_DATETIME - instant < width:
         return Filter(column, Comparison.AT_LEAST, instant)
@@ -299,7 +299,7 @@ def _order_column(entity: type[Entity], sent: str) -> Column:
 
 
 def _sort_column(entity: type[Entity], column: Column) -> Column:
-    """The column to sort by; for one that no table holds, the label, else the Id."""
+    """The column to sort by; in place of a computed column the label, else the Id."""
     columns = entity.meta().columns
     if column.name == "ToStringText":
         return entity.meta().title_order

@@ -27,13 +27,13 @@ from creditdesk.settings import RateLimitSettings
 
 MAX_LEASES: Final = 20_000
 LEASE_DIVISOR: Final = 16
-"""A lease is this part of what is left of the limit, rounded up."""
+"""A lease is the remaining limit divided by this, rounded up."""
 _READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """So many requests in so many seconds: of writes alone, or of all methods."""
+    """A number of requests in a number of seconds, of writes only or of all methods."""
 
     name: str
     requests: int
@@ -43,7 +43,7 @@ class _Limit:
 
 @dataclass(slots=True)
 class _Lease:
-    """Requests of one window that this worker may still admit; `is_last` when no more can be had."""
+    """Requests of one window that this worker may still admit; `is_last` if the window has no more to lease."""
 
     ends_on: datetime
     left: int
@@ -51,7 +51,7 @@ class _Lease:
 
 
 class RateLimiter:
-    """Admits requests until a limit is reached, then says how long to wait."""
+    """Admits requests until a limit is reached, then rejects them with the time to wait."""
 
     def __init__(self, settings: RateLimitSettings, store: Store) -> None:
         limits = (
@@ -68,12 +68,12 @@ class RateLimiter:
         self.is_active = bool(self._limits)
 
     async def check(self, principal: Principal, method: str, now: datetime) -> None:
-        """Counts one request. Raises RateLimited, counting nothing, when a limit is reached."""
+        """Counts one request. Raises RateLimited, without counting, if a limit is reached."""
         is_read = method in _READ_METHODS
         limits = [limit for limit in self._limits if not (is_read and limit.writes_only)]
         user_id = principal.user_id
         if self._used_up(user_id, limits, now):
-            # One renewal at a time: requests that waited for it find its lease.
+            # One renewal at a time: requests that waited use its lease.
             async with self._renewing:
                 while used_up := self._used_up(user_id, limits, now):
                     await self._renew(user_id, used_up, now)
@@ -85,7 +85,7 @@ class RateLimiter:
             lease.left -= 1
 
     def _used_up(self, user_id: int, limits: Sequence[_Limit], now: datetime) -> list[_Limit]:
-        """The limits whose lease is over, or used up while another one could be had."""
+        """The limits whose lease has ended, or is used up while the window has more to lease."""
         found: list[_Limit] = []
         for limit in limits:
             lease = self._leases.get((user_id, limit.name))
@@ -111,9 +111,9 @@ class RateLimiter:
             return [await _take_lease(session, user_id, limit, windows.get(limit.name), now) for limit in limits]
 
     def _evict(self, now: datetime) -> None:
-        """Drops leases that are over and, if that is not enough, the oldest half.
+        """Drops leases that have ended and, if that is not enough, the oldest half.
 
-        What a dropped lease had left is lost to its caller until the window ends.
+        The unused requests of a dropped lease are lost to the caller until the window ends.
         """
         open_ = {key: lease for key, lease in self._leases.items() if lease.ends_on > now}
         if len(open_) >= MAX_LEASES:
@@ -131,7 +131,7 @@ async def _lock_windows(session: WriteSession, user_id: int) -> dict[str, Record
 async def _take_lease(
     session: WriteSession, user_id: int, limit: _Limit, window: Record | None, now: datetime
 ) -> _Lease:
-    """Takes part of what is left in the window; begins a new window when it is over."""
+    """Takes a part of the window's remaining requests; starts a new window if it has ended."""
     if window is not None and window["EndsOn"] > now:
         ends_on, used = window["EndsOn"], window["Used"]
     else:

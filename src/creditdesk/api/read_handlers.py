@@ -1,6 +1,6 @@
 """GET on any entity: a page of a list, a batch of ids, one record.
 
-The caller's locations are filters like any other, so other records are neither found nor counted.
+The caller's locations are filters like any other, so records of other locations are neither found nor counted.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from creditdesk.schema.query import Page
 from creditdesk.schema.service import RequestContext
 
 INLINE_PAGE_SIZE: Final = 250
-"""A page of more records is serialized on a thread, so that the event loop runs on."""
+"""Larger pages are serialized on a thread, so that they do not block the event loop."""
 
 
 async def list_or_batch(
     entity: type[Entity], api: ApiContext, request: Request, context: RequestContext, _id: int
 ) -> Response:
-    """A page in its envelope; for `?id=[1,2,3]` the bare array of those records."""
+    """A page in its envelope, or for `?id=[1,2,3]` the bare array of those records."""
     query_string = request.scope["query_string"]
     ids = batch_ids(query_string)
     if ids is not None:

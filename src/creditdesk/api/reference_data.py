@@ -85,7 +85,7 @@ def _default_fields(location: Record) -> dict[str, Any]:
 
 
 async def ready(api: ApiContext, _request: Request) -> Response:
-    """200 when the store answers within READY_SECONDS and takes writes, else 503."""
+    """200 if the store answers within READY_SECONDS and accepts writes, else 503."""
     try:
         async with (
             asyncio.timeout(READY_SECONDS),

@@ -1,4 +1,4 @@
-"""Which requests a read replica serves: reads that bring a position, and reports where a setting says so."""
+"""Routes requests to a read replica: reads that send a position, and reports if a setting allows it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from creditdesk.api.context import ApiContext, Replica, ReplicaUse, Route
 from creditdesk.telemetry.store import TimedStore
 
 POSITION_HEADER: Final = "X-Creditdesk-Position"
-"""Writes answer it; a read that brings it sees at least what that write left."""
+"""A write's response has it; a read that sends it sees at least the state after that write."""
 
 
 class ReplicaReads:
@@ -28,7 +28,7 @@ class ReplicaReads:
     async def handle(
         self, route: Route, request: Request, handler: Callable[[ApiContext], Awaitable[Response]]
     ) -> Response:
-        """The response of the handler, over the store that serves this request."""
+        """The response of the handler, over the replica or the primary."""
         if route.method not in SAFE_METHODS:
             response = await handler(self._primary)
             if position := await self._replica.written():

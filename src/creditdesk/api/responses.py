@@ -1,4 +1,4 @@
-"""Responses in JSON, and the two envelopes; key orders are those of the documented samples."""
+"""JSON responses and the two envelopes; keys are in the order of the imitated API's samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONTENT_TYPE_JSON: Final = (b"content-type", b"application/json")
 
 
 class JsonBytesResponse(Response):
-    """A body that is encoded already; skips Starlette's encoding of headers."""
+    """A response with an encoded body; skips Starlette's encoding of headers."""
 
     def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         self.status_code = status
@@ -70,7 +70,7 @@ class ActionEnvelope(Struct, frozen=True, gc=False):
 
 
 def list_envelope(records: Raw | list[Struct], count: int, parsed: ParsedListQuery, total: int) -> ListEnvelope:
-    """The page of `count` records. Items count from 1; a page without any has 0 as first and last item."""
+    """The envelope of a page of `count` records. Items count from 1; an empty page has 0 as first and last item."""
     page, size = parsed.query.page, parsed.query.size
     pages = -(-total // size)
     first = (page - 1) * size + 1 if count else 0

@@ -1,4 +1,4 @@
-"""Dispatch of requests: one dictionary of paths, without case; every error becomes a response here."""
+"""Dispatches requests by one dictionary of case-insensitive paths, and turns every error into a response."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord
 
 MAX_KEY_LENGTH: Final = 255
 KEY_DIGITS: Final = 12
-"""Digits of the digest of an idempotency key in the request log."""
+"""The number of digits of an idempotency key's digest in the request log."""
 _AnswerT = TypeVar("_AnswerT")
 _ID: Final = re.compile(r"/0{0,9}([1-9][0-9]{0,18})(?=/|$)", re.ASCII)
 
@@ -85,7 +85,7 @@ class Api:
             ERRORS.count(type(error).__name__)
             response = error_response(error, offers_basic=not is_browser(scope["headers"]))
         except ClientDisconnect:
-            # A broken encoding of the body ends it in the same way, and that client still listens.
+            # A body with a broken encoding ends in the same way, but that client is still connected.
             response = error_response(invalid_field("Body", "ended before it was complete"))
         except self.context.transient_errors as error:
             ERRORS.count(Unavailable.__name__)
@@ -139,7 +139,7 @@ class Api:
         )
 
     def _check_site(self, headers: Headers, route: Route) -> None:
-        """Refuses a browser's writes of other sites. The token endpoint reads a form whatever its type."""
+        """Rejects writes that a browser sends for another site. The token endpoint reads a form whatever its type."""
         require_own_site(headers, self._allowed_origins)
         if not route.is_public:
             require_declared_type(headers)
@@ -157,7 +157,7 @@ class Api:
 
 
 async def _run(route: Route, handle: Callable[[], Awaitable[Response]]) -> Response:
-    """The handler's response. A write of one transaction, and no read, runs again after a deadlock or a lost race."""
+    """The handler's response. Retries a write of one transaction, but no read, after a deadlock or a lost race."""
     return await (handle() if route.method in SAFE_METHODS or route.has_own_retries else _again(handle))
 
 
@@ -173,7 +173,7 @@ def _idempotency_key(scope: Scope) -> str | None:
 
 
 def _split_id(path: str) -> tuple[str, int]:
-    """The path with its first number replaced by `{id}`, and the number; 0 when there is none."""
+    """The path with its first number replaced by `{id}`, and that number; 0 if there is none."""
     found = _ID.search(path)
     if found is None:
         return path, 0

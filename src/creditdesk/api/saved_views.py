@@ -53,7 +53,7 @@ def saved_view_routes() -> tuple[Route, ...]:
 
 
 async def _list(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """The views that the caller sees, by name; of one list where `EntityName` is given."""
+    """The views that the caller sees, by name; those of one list if `EntityName` is given."""
     wanted = request.query_params.get(_LIST.name, "").lower()
     principal = context.principal
     async with api.store.read_session() as session:
@@ -64,7 +64,7 @@ async def _list(api: ApiContext, request: Request, context: RequestContext, _id:
 
 
 async def _create(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """Saves a list; a name that the caller has already for it is saved anew, so that a request may be repeated."""
+    """Saves a list. Overwrites the caller's view of that name, so that a request can be repeated."""
     principal = context.principal
     listable = listable_names(principal, api.entities)
     params = await _params(api, request, (_LIST, *_CHANGED))
@@ -73,7 +73,7 @@ async def _create(api: ApiContext, request: Request, context: RequestContext, _i
         raise invalid_field(_LIST.name, "is not a list that you may see", params[_LIST])
     async with api.store.write_session() as session:
         values = await _values(api, session, principal, entity, params)
-        # A request for the same name waits here.
+        # Serialises requests of the user, so that a concurrent one for the same name finds this view.
         await session.lock(User, [principal.user_id], ("Id",))
         own = await _own_views(session, principal.user_id)
         same = [view["Id"] for view in own if (view["EntityName"], view["Name"]) == (entity.__name__, values["Name"])]
@@ -116,7 +116,7 @@ async def _delete(api: ApiContext, _request: Request, context: RequestContext, v
 
 
 async def _locked_view(session: WriteSession, principal: Principal, listable: frozenset[str], view_id: int) -> Record:
-    """A view that nobody else changes or deletes meanwhile. Raises NotFound or PermissionDenied."""
+    """Loads a view and locks it against concurrent changes. Raises NotFound or PermissionDenied."""
     await session.lock(SavedView, [view_id], ("Id",))
     view = await visible_view(session, principal, listable, view_id)
     await require_user(session, view["UserId"], principal, "update")
@@ -133,7 +133,7 @@ async def _params(api: ApiContext, request: Request, declared: tuple[Param, ...]
 async def _values(
     api: ApiContext, session: ReadSession, principal: Principal, entity: type[Entity], params: Params
 ) -> Record:
-    """The stored values of a view. Raises ValidationError for a query that the list would not take."""
+    """The values of a view to store. Raises ValidationError for a query that the list would reject."""
     name = params[_NAME].strip()
     if not name:
         raise invalid_field(_NAME.name, "is a required field")

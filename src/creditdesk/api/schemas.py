@@ -82,7 +82,7 @@ _COMPUTED: Final[dict[str, Schema]] = {
     "object[]": {"type": "array", "items": {"type": "object"}},
     "string": {"type": "string"},
 }
-"""The schema of each type that a computed field shows."""
+"""The schema of each type of a computed field."""
 
 SCHEMAS: Final[dict[type[Field], Callable[[Field], Schema]]] = {
     Text: _text,
@@ -106,7 +106,7 @@ def field_schema(field: Field) -> Schema:
 
 
 def record_schema(entity: type[Entity], *, with_collections: bool) -> Schema:
-    """A record as responses show it; with collections also their delta fields, which are null."""
+    """A record in responses; with collections also their delta fields, which are always null there."""
     properties: dict[str, Schema] = {}
     for column in entity.meta().columns.values():
         if not column.visible or (not with_collections and isinstance(column.field, Collection)):
@@ -124,7 +124,7 @@ def record_schema(entity: type[Entity], *, with_collections: bool) -> Schema:
 
 
 def body_schema(entity: type[Entity], *, creating: bool) -> Schema:
-    """The fields a caller may send. Others are ignored."""
+    """The fields that a caller may send; others are ignored."""
     properties: dict[str, Schema] = {} if creating else {"Id": dict(_ID_SCHEMA)}
     required: list[str] = []
     for column in entity.meta().columns.values():
@@ -290,4 +290,4 @@ ACTION_DESCRIPTION_SCHEMA: Final[Schema] = {
     },
     "required": ["Key", "Name", *_ACTION_FLAGS, "Icon", "Order", "RequiresParameters"],
 }
-"""A command as the list of an entity's commands shows it."""
+"""A command in the list of an entity's commands."""

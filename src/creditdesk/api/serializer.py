@@ -32,9 +32,9 @@ from creditdesk.schema.fields import (
 
 ValueFormatter = Callable[[Any], Any]
 MAX_CACHED_NUMBERS: Final = 16_384
-"""Formatted numbers, and datetimes, kept before the cache is cleared."""
+"""The number of formatted numbers, and of datetimes, at which the cache is cleared."""
 ENCODED_ROWS: Final = 250
-"""Rows that are serialized in one step."""
+"""The number of rows that are serialized in one step."""
 ENCODER: Final = Encoder(decimal_format="number")
 encode: Final = ENCODER.encode
 
@@ -68,7 +68,7 @@ def _number_formatter(field: Field) -> ValueFormatter:
 
 
 class _FormattedDatetimes(dict[datetime, Raw]):
-    """Formatted datetimes. The encoder's own have six digits of a fraction, also where the last ones are zeros."""
+    """Formatted datetimes by value. The encoder's own format keeps trailing zeros of the fraction."""
 
     def __missing__(self, value: datetime) -> Raw:
         if len(self) >= MAX_CACHED_NUMBERS:
@@ -106,7 +106,7 @@ SERIALIZERS: Final[dict[type[Field], Callable[[Field], ValueFormatter | None]]] 
     Collection: _list_formatter,
     Computed: _computed_formatter,
 }
-"""The formatter of each field type; None where JSON shows the value as it is."""
+"""The formatter of each field type; None if the value is encoded unchanged."""
 
 
 def _column_formatter(column: Column) -> ValueFormatter | None:
@@ -153,7 +153,7 @@ class Serializer:
     def page(self, columns: Sequence[Sequence[Any]]) -> list[Struct] | Raw:
         """The rows of a page for its envelope.
 
-        Many are encoded already, in steps that keep the event loop from running for about 2 ms each.
+        Encodes many rows in steps that each block the event loop for about 2 ms.
         """
         count = len(columns[0])
         if count <= ENCODED_ROWS:
@@ -203,10 +203,10 @@ class _RowLayout:
 def _title_formatter(
     parts: Sequence[tuple[str, Column]], last: tuple[str, Column | None]
 ) -> Callable[[Sequence[Sequence[Any]]], list[str]]:
-    """Makes ToStringText of all rows from its columns: all parts, or the first alone where another is missing."""
+    """Formats ToStringText of all rows from its columns: all parts, or only the first if another is missing."""
     before = parts[0][0]
     if len(parts) == 1:
-        # The usual one, at a fraction of the cost.
+        # The usual case, at a fraction of the cost.
         return lambda columns: [before + ("" if value is None else str(value)) for value in columns[0]]
     end = "" if last[1] else last[0]
 
@@ -220,7 +220,7 @@ def _title_formatter(
 
 
 def _plain_text(column: Column, value: Any) -> str:
-    """A value as a title shows it; empty for none."""
+    """A value as text of a title; empty for None."""
     if value is None:
         return ""
     return format_decimal(value, column.field.places) if isinstance(column.field, Scaled) else str(value)

@@ -1,6 +1,6 @@
 """Sessions: their list, log-out and revocation (RFC 7009).
 
-What ends a session has an effect on every worker before the response is sent.
+A session that is ended is void on every worker before the response is sent.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ async def _end_session(api: ApiContext, _request: Request, context: RequestConte
 
 
 async def _customer_limit(session: ReadSession, principal: Principal) -> int | None:
-    """The customer that the caller's own session is limited to: it sees other sessions of this one alone."""
+    """The customer that the caller's session is limited to; it sees only sessions of this customer."""
     own = await find_session(session, principal.session_id) if principal.session_id is not None else None
     return own["CoworkerId"] if own else None
 

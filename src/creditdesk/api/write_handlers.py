@@ -104,7 +104,7 @@ class DeleteRecord(EntityWrite[int], TransactionWrite[int]):
 async def delete_record(
     api: ApiContext, session: WriteSession, entity: type[Entity], record_id: int, context: RequestContext
 ) -> None:
-    """Deletes a record that the caller may see, by the rules of its entity. Raises NotFound and what these raise."""
+    """Deletes a record that the caller may see, by the rules of its entity. Raises NotFound, or their DomainError."""
     before = await _lock_record(session, entity, record_id, context)
     await api.services.get(entity, api.default_service).delete(session, entity, before, context)
 
@@ -114,7 +114,7 @@ async def find_missing_references(
 ) -> dict[str, set[int]]:
     """The referenced ids, by entity name, that do not exist or that the caller may not see.
 
-    Counts each entity's ids in one statement, and lists them only where some are missing.
+    Counts each entity's ids in one statement, and lists them only if some are missing.
     """
     ids_by_entity: dict[str, set[int]] = {}
     for check in checks:
@@ -164,9 +164,9 @@ async def _lock_record(session: WriteSession, entity: type[Entity], record_id: i
 async def _require_visible_removals(
     session: ReadSession, entity: type[Entity], before: Record, record: Record, context: RequestContext
 ) -> None:
-    """Raises ValidationError where the record left a location, or a record of its own, that the caller may not see.
+    """Raises ValidationError if the update removes a location, or a record of a location, that the caller may not see.
 
-    The members of other collections are the record's own affair.
+    Members of other collections may be removed.
     """
     if not context.principal.is_limited:
         return

@@ -1,4 +1,4 @@
-"""The rules of credit: who may pay, how much, in what order, and what comes back.
+"""The rules of credit: which credit may pay, how much, in what order, and what is returned.
 
-Everything here is decided over plain values. This room knows no database, no web and no clock.
+Decisions are made over plain values, without SQL, HTTP or a clock of their own.
 """

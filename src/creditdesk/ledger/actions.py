@@ -1,4 +1,4 @@
-"""The ledger's actions on records, each over one operation."""
+"""The ledger's actions (commands) on records; each calls one operation."""
 
 from __future__ import annotations
 

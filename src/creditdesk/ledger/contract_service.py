@@ -1,4 +1,4 @@
-"""Contracts as the API writes them: whether they are active follows from their dates (rule 27)."""
+"""Contracts as the API writes them; their flags are derived from their dates (rule 27)."""
 
 from __future__ import annotations
 

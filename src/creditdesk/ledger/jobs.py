@@ -43,9 +43,8 @@ async def run_benefit_renewals(
 ) -> AsyncIterator[list[tuple[DueRenewal, int]]]:
     """Grants due renewals in batches; yields each batch's grants (rule 27).
 
-    A batch is of whole contracts; what one contract alone has beyond `batch` is granted in further ones.
-
-    `since` as for `find_due_renewals`. Then the contracts' flags are brought up to date.
+    A batch consists of whole contracts; a single contract with more than `batch` grants takes several batches.
+    `since` is that of `find_due_renewals`. Finally updates the flags of contracts whose dates have passed.
     """
     async with store.read_session() as read_session:
         due = await find_due_renewals(read_session, context, ledger.clock(), since=since)
@@ -95,7 +94,7 @@ async def run_credit_expiry(
 
 
 async def run_response_removal(store: Store, older_than: datetime, *, batch: int = BATCH_SIZE) -> AsyncIterator[int]:
-    """Removes stored responses of requests before `older_than`; gives the number of each batch."""
+    """Removes stored responses of requests before `older_than`; yields the number removed in each batch."""
     while True:
         async with store.write_session() as session:
             ids = await load_old_response_ids(session, older_than, batch)
@@ -108,7 +107,7 @@ async def run_response_removal(store: Store, older_than: datetime, *, batch: int
 
 
 def _contract_batches(due: Iterable[DueRenewal], max_grants: int) -> list[list[int]]:
-    """Contracts in id order, in batches of at most `max_grants`; one that alone has more comes several times."""
+    """Contracts in id order, in batches of at most `max_grants` grants; one with more is repeated in several."""
     batches: list[list[int]] = []
     grants = max_grants
     for contract_id, count in sorted(Counter(each.contract.id for each in due).items()):

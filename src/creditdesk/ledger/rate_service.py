@@ -1,4 +1,4 @@
-"""What an update of a rate means for the credits that count in its units (rules 5, 33)."""
+"""Updates of rates, which must not change the unit of existing credits (rules 5, 33)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from creditdesk.schema.service import ForwardingService, RequestContext
 
 
 class RateService(ForwardingService):
-    """Rates as `default_service` writes them; the unit of existing credits never changes."""
+    """Writes rates as `DefaultService` does, and rejects changes of the unit of existing credits."""
 
     async def update(
         self,

@@ -1,4 +1,4 @@
-"""What a create, update or delete over the API means for credits, uses and bookings."""
+"""Creates, updates and deletes of credits, uses and bookings over the API."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ class UseService:
 
 
 class BookingService:
-    """Bookings as `default_service` writes them, charged or recalculated with it (rules 23 to 25).
+    """Writes bookings as `default_service` does, and charges or recalculates them (rules 23 to 25).
 
     `authorize_charge` raises PermissionDenied for a principal that may not charge a booking.
     """
@@ -236,7 +236,7 @@ class BookingService:
 
 
 def _differs(value: object, before: object) -> bool:
-    """Whether a field changes: a flag that is not set is false."""
+    """Whether a field changes; an unset flag counts as false."""
     return (None if value is False else value) != (None if before is False else before)
 
 
@@ -295,9 +295,9 @@ def _validate_use_changes(entity: type[Entity], before: Record, record: Record) 
 
 
 async def _default_price(session: WriteSession, terms: CreditTerms) -> Amount:
-    """The price of time credit without one: its rate's price for all of its uses.
+    """The price of time credit without a price: its rate's price for all of its uses.
 
-    Raises ValidationError for so many uses that no amount holds the price.
+    Raises ValidationError if the price exceeds the largest amount.
     """
     if terms.is_free or terms.rate_id is None:
         return 0

@@ -33,7 +33,7 @@ from creditdesk.schema.query import ListQuery, Order
 from creditdesk.schema.service import RequestContext
 
 MAX_CHECKPOINTS: Final = 1000
-"""Most checkpoints of one page."""
+"""The most checkpoints on one page."""
 _HISTORY: Final = Param("history", Integer(minimum=1), required=True)
 _KIND: Final = Param("kind", required=True, choices=tuple(each.value for each in AccountType))
 _FINGERPRINT: Final = Param("fingerprint")

@@ -1,4 +1,4 @@
-"""The imitated endpoint by which a signed-in member reads its own benefits and those of its teams."""
+"""The imitated endpoint where a signed-in member reads its own benefits and those of its teams."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _SHAPE: Final = "_shape"
 async def read_benefits(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
     """`Personal` and `Team`, each with booking credits, extra services and time passes.
 
-    `_shape` narrows the answer to the paths that it lists, separated by commas. 404 for a user who is
-    no customer. No role is needed: the benefits are the caller's own.
+    `_shape` limits the response to the paths that it lists, separated by commas. 404 for a user who is
+    not a customer. Needs no role: the benefits are the caller's own.
     """
     shape = request.query_params.get(_SHAPE, "")
     if len(shape) > MAX_SHAPE_LENGTH:
@@ -48,7 +48,7 @@ async def read_benefits(api: ApiContext, request: Request, context: RequestConte
 
 
 def _group(group: BenefitGroup) -> dict[str, Any]:
-    # Passes of customers are not kept here, so there are none.
+    # Passes of customers are not stored here, so the list is empty.
     return {
         "BookingCredits": [_money(credit) for credit in group.money],
         "ExtraServices": [_uses(credit) for credit in group.uses],
@@ -92,7 +92,7 @@ def _decimal(amount: Amount) -> Decimal:
 
 
 def _narrow(value: Any, paths: Iterable[list[str]]) -> Any:
-    """The value with the listed paths alone; a path that ends early keeps everything below it."""
+    """The value with only the listed paths; a path to an object keeps everything below it."""
     if isinstance(value, list):
         return [_narrow(item, paths) for item in value]
     below: dict[str, list[list[str]]] = {}

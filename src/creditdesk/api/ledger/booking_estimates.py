@@ -48,7 +48,7 @@ class BookingEstimates:
     async def _estimate(
         self, session: ReadSession, bookings: Sequence[tuple[int, int | None]], context: RequestContext
     ) -> list[SourceAllocation | None]:
-        """The preview of each booking; None where it cannot be priced, as without a customer or times."""
+        """The preview of each booking; None if it cannot be priced, for example without a customer or times."""
         requests = [
             BasketRequest(
                 Buyer(customer or 0), (ItemRequest(SourceKind.BOOKING, booking),), context, ignore_covered=True
@@ -66,7 +66,7 @@ class BookingEstimates:
 
 
 def _available_money(estimate: SourceAllocation) -> int:
-    """The money credit that may pay for the booking, whether it is needed or not."""
+    """The money credit that may pay for the booking, whether or not it is needed."""
     return sum(
         seen.available for seen in estimate.considered if seen.credit.kind is CreditType.MONEY and seen.reason in _PAYS
     )

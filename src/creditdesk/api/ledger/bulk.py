@@ -1,7 +1,7 @@
-"""One change of many credits: grants, extensions, voids and adjustments, answered row by row.
+"""Bulk grants, extensions, voids and adjustments of credits, with a result for each row.
 
-A dry run answers the same and writes nothing. Whatever is wrong with a row is that row's result; the
-rows without errors are written in one transaction.
+A dry run returns the same results and writes nothing. An error concerns only its row; the rows without
+errors are written in one transaction.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from creditdesk.schema.params import Param, ParamList, Params
 from creditdesk.schema.validation import ParsedWrite, parse_create
 
 MAX_BULK_ROWS: Final = 200
-"""Rows of one request: they are locked together, so that one request does not hold up others for long."""
+"""The most rows of one request. They are locked together, so more would delay other writes too long."""
 BOOKING_CHARGE_MESSAGE: Final = "belongs to a booking charge, which is not granted"
 EXPIRE_DATE: Final = Param("ExpireDate", DateTime(), description="The new end; left out, the credit has none.")
 GRANT_FUNDING: Final = Param("Funding", choices=tuple(kind.value for kind in FundingKind))
@@ -181,7 +181,7 @@ def _good(rows: Sequence[Params | ValidationError]) -> list[Params]:
 
 
 def _in_place(rows: Sequence[Params | ValidationError], done: Sequence[ChangeResult]) -> list[ChangeResult]:
-    """The results of the good rows, with the errors of the others in between."""
+    """The results of all rows in their order: those of the good rows, and the errors of the others."""
     following = iter(done)
     return [row if isinstance(row, ValidationError) else next(following) for row in rows]
 

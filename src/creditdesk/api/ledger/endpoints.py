@@ -1,4 +1,4 @@
-"""Reads and writes of the ledger as declarations: a role, parameters, and a function."""
+"""Endpoints of the ledger, declared by a role, parameters and a function."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from creditdesk.schema.service import Principal, RequestContext
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """One GET: its parameters, the id in its path (0 without one), and the session to answer it from."""
+    """One GET: its parameters, the id in its path (0 without one), and the session that it reads from."""
 
     session: ReadSession
     params: Params
@@ -133,6 +133,6 @@ class LedgerWrite(LedgerPost, TransactionWrite[ParsedLedgerWrite]):
 
 
 def result_body(result: ActionResult, context: RequestContext) -> bytes:
-    """The body of a response to a request that succeeded."""
+    """The body of a successful response."""
     now = context.now.replace(microsecond=0)
     return action_body(result.message, result.value, now, context.principal.email)

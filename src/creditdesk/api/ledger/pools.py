@@ -19,7 +19,7 @@ from creditdesk.schema.counted_texts import counted_text
 
 
 async def read_pools(request: ReadRequest) -> ActionResult:
-    """What the teams of a customer share with it, at the caller's locations."""
+    """The credit that the teams of a customer share with it, at the caller's locations."""
     session, context = request.session, request.context
     payers = await load_visible_payers(session, request.params[COWORKER_ID], context)
     found = await load_shared_pools(session, payers, context.now, context.principal)
@@ -29,7 +29,7 @@ async def read_pools(request: ReadRequest) -> ActionResult:
 
 
 def pool_document(pool: SharedPool, now: datetime) -> dict[str, Any]:
-    """A pool; `Drawable` is within every cap, and `Left` is what a cap leaves."""
+    """A pool as JSON; `Drawable` is what all caps together allow, `Left` what one cap still allows."""
 
     def amount(value: Amount) -> str | int:
         return document_amount(MONEY_MAPPING if pool.kind is CreditType.MONEY else TIME_MAPPING, value)

@@ -42,10 +42,10 @@ _DUE_SCHEMA: Final = {
 
 
 class RunRenewals(LedgerPost):
-    """POST that grants what is due, at most MAX_GRANTS of the oldest periods, or lists it in a dry run.
+    """POST that grants the renewals that are due, at most MAX_GRANTS, oldest period first. A dry run lists them.
 
-    The contracts that are due are found before the transaction, in which only these are read and locked:
-    there may be so many contracts that other writes would wait for the search.
+    Due contracts are searched before the transaction, which reads and locks only those: other writes would
+    wait for a search over many contracts.
     """
 
     def __init__(self, ledger: LedgerContext) -> None:
@@ -95,7 +95,7 @@ async def _run(request: WriteRequest, due: Sequence[DueRenewal]) -> ActionResult
 
 
 def due_renewals_route() -> Route:
-    """GET of what is due."""
+    """The path that lists due renewals."""
     path = "/api/ledger/renewals"
     operation = read_operation(path, "The renewals that are due", READ_ROLE, (PAGE, SIZE))
     return Route("GET", path, _get_due, operation | json_success(page_schema(_DUE_SCHEMA)))
@@ -107,7 +107,7 @@ async def _get_due(api: ApiContext, request: Request, context: RequestContext, _
     params = Params((PAGE, SIZE), request.query_params)
     params.raise_errors()
     page, size = params[PAGE] or 1, min(params[SIZE] or DEFAULT_PAGE_SIZE, MAX_GRANTS)
-    # Every contract and its grants are read, which takes long where there are many.
+    # Reads every contract and its grants, which takes long if there are many.
     due = await api.store.read_detached(lambda session: find_due_renewals(session, context, context.now))
     return json_response(
         200,

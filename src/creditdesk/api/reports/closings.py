@@ -1,4 +1,4 @@
-"""`/api/reports/closings`: which months of a location are closed, what closing one will do, and doing it."""
+"""`/api/reports/closings`: the state of a location's months, and previewing, closing and reopening one."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class MonthCloser(Protocol):
     """Closes months. Every method raises ValidationError for a location that the caller does not see."""
 
     async def months(self, context: RequestContext) -> list[dict[str, Any]]:
-        """The months of the caller's locations with their state, the latest first."""
+        """The months of the caller's locations with their state, latest first."""
 
     async def preview(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
-        """What closing would do, and what keeps it from being done."""
+        """What closing the month would do, and what prevents it."""
 
     async def close(
         self,
@@ -49,9 +49,9 @@ class MonthCloser(Protocol):
         month: date,
         record_answer: Callable[[WriteSession, dict[str, Any]], Awaitable[None]],
     ) -> None:
-        """Closes. Raises StateConflict.
+        """Closes a month. Raises StateConflict.
 
-        `record_answer` gets the checkpoint and the documents with their hashes, in the same transaction.
+        Calls `record_answer` with the checkpoint and the documents with their hashes, in the same transaction.
         """
 
     async def reopen(
@@ -62,11 +62,11 @@ class MonthCloser(Protocol):
         reason: str,
         record_answer: Callable[[WriteSession], Awaitable[None]],
     ) -> None:
-        """Opens a closed month again; `record_answer` is called in the same transaction. Raises StateConflict."""
+        """Reopens a closed month; calls `record_answer` in the same transaction. Raises StateConflict."""
 
 
 def closing_routes(closer: MonthCloser) -> tuple[Route, ...]:
-    """The paths of closings: read by callers with the role of reports, written by those who correct."""
+    """The paths of closings: reads need the role of reports, writes that of corrections."""
     path = "/api/reports/closings"
     named = (LOCATION, MONTH)
 
@@ -121,7 +121,7 @@ _RunWrite = Callable[[Params, RequestContext, _RecordResult], Awaitable[None]]
 
 
 class _ClosingRead:
-    """A GET of closings, which opens its own sessions."""
+    """A GET that opens its own sessions."""
 
     def __init__(self, params: tuple[Param, ...], run: _Run) -> None:
         self._params = params
@@ -137,7 +137,7 @@ class _ClosingRead:
 
 
 class _ClosingWrite(LedgerPost):
-    """A POST of closings, which takes several transactions; the last one stores the response with its key."""
+    """A POST of several transactions, the last of which stores the response with its idempotency key."""
 
     def __init__(self, params: tuple[Param, ...], run: _RunWrite) -> None:
         super().__init__(CORRECT_ROLE, params, _check_month)
@@ -162,7 +162,7 @@ class _ClosingWrite(LedgerPost):
         try:
             await self._run(parsed.params, context, record)
         except StateConflict:
-            # A request with the same key, at the same moment, may have come first.
+            # A concurrent request with the same key may have come first.
             stored = await _stored_answer(api, context, fingerprint)
             if stored is None:
                 raise

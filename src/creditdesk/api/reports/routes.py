@@ -31,11 +31,11 @@ from creditdesk.schema.service import RequestContext
 
 _EXAMPLE: Final = {"Key": "1:override:money/12/3:25000", "Note": "Agreed with the customer"}
 MAX_CONCURRENT_REPORTS: Final = 2
-"""Reports that one process computes at a time; more wait for their turn."""
+"""The number of reports that one process computes at a time; more have to wait."""
 
 
 def report_routes(ledger: LedgerContext) -> tuple[Route, ...]:
-    """One path for each report, for callers with the role that reads reports, and the acknowledgements."""
+    """One path for each report, for callers with the role that reads reports, and that of acknowledgements."""
     turns = asyncio.Semaphore(MAX_CONCURRENT_REPORTS)
     path = "/api/reports/exceptions/acknowledgements"
     params = (EXCEPTION_KEY, NOTE)
@@ -74,7 +74,7 @@ async def _get_report(
     context: RequestContext,
     _id: int,
 ) -> Response:
-    # A member reads the statement of its own credit, to which the request is limited.
+    # A member may read the statement of its own credit; the request is limited to that.
     if not (context.principal.is_member and name == "statement"):
         require_named_role(context.principal, REPORTS_ROLE)
     query = request.query_params

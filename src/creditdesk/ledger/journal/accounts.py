@@ -22,7 +22,7 @@ HistoryColumns = Mapping[str, object]
 class EntryMetadata(Struct, frozen=True, gc=False):
     """Who writes an entry, why, and for what.
 
-    `cause` is the code of why, `reason` its free text (rule 36).
+    `cause` is the coded cause, `reason` its free text (rule 36).
     `effective` is when it takes effect; None means when it is recorded. `customer_id` is the
     customer it was written for, `document` the terms of a grant, a change or a hold as canonical JSON.
     """
@@ -41,9 +41,9 @@ class EntryMetadata(Struct, frozen=True, gc=False):
 
 
 class LockedAccount(Struct, frozen=True, gc=False):
-    """One credit under lock: as it was stored, its state, and its balances now.
+    """One locked credit: its stored record, its state, and its current balances.
 
-    `ended` are the holds whose time is over; their releases are not written yet (rule 26).
+    `ended` are timed-out holds whose releases are not written yet (rule 26).
     """
 
     mapping: CreditTypeMapping
@@ -86,12 +86,12 @@ class LockedAccount(Struct, frozen=True, gc=False):
 
     @property
     def reserved(self) -> Amount:
-        """What is held and has not ended (rule 26)."""
+        """The amount of the holds that have not timed out (rule 26)."""
         return self.held - sum(hold.amount for hold in self.ended)
 
     @property
     def unreserved(self) -> Amount:
-        """What remains and is not reserved; below zero where an overdraft is in use."""
+        """The remaining amount that is not reserved; negative while an overdraft is used."""
         return self.remaining - self.reserved
 
     @property
@@ -103,8 +103,7 @@ class LockedAccount(Struct, frozen=True, gc=False):
 class PendingEntry:
     """An entry in memory, with the further columns of the history row that shows it.
 
-    Both get their ids at the flush. `ended_hold` is the hold that the entry releases, as its time is
-    over.
+    Both get their ids at the flush. `ended_hold` is the timed-out hold that the entry releases.
     """
 
     entry: JournalEntry

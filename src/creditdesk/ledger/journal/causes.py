@@ -10,7 +10,7 @@ from creditdesk.ledger.rules.open_words import OpenWord
 
 
 class Cause(OpenWord):
-    """What brought an entry about, beside its free reason.
+    """The coded cause of an entry, in addition to its free-text reason.
 
     A use and a hold name the kind of item they are for. `UNKNOWN` is for entries from before causes
     were recorded. `UNATTRIBUTED` is a use that was posted without an item, `IMPORTED` what another
@@ -80,7 +80,7 @@ SOURCE_CAUSES: Final[Mapping[str | None, Cause]] = {
 
 
 def recorded_cause(kind: str, source_kind: str | None, history_id: int | None) -> Cause:
-    """What is certain about the cause of an entry from before causes were recorded."""
+    """The cause of an entry from before causes were recorded, as far as it is certain."""
     if kind == "expiry":
         return Cause.EXPIRY_RUN
     if kind == "use" and source_kind is None and history_id is None:

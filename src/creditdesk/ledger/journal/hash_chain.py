@@ -49,7 +49,7 @@ def encode_entry(entry: JournalEntry) -> bytes:
 
 
 def _presence(entry: JournalEntry) -> int:
-    """The bits of what is present: a missing value must differ from an empty or zero one."""
+    """One bit for each optional value that is present, so that a missing value differs from an empty or zero one."""
     present = 0
     if entry.source_kind is not None:
         present |= 1

@@ -48,7 +48,7 @@ SOURCE_REFERENCES: Final[Mapping[str, SourceKind]] = {
 """The columns by which a use row names what it paid."""
 
 SYSTEM_ACTOR: Final = "system"
-"""The actor of entries that no user caused."""
+"""The actor of entries that were not caused by a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def overdraft_limit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Am
 
 
 def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredCredit:
-    """The credit that a record with at least `credit_columns` holds. A missing balance is none."""
+    """The credit in a record with at least `credit_columns`. A missing balance counts as 0."""
     is_money = mapping is MONEY_MAPPING
     return StoredCredit(
         id=record["Id"],
@@ -179,7 +179,7 @@ def stored_credit(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Stor
 
 
 def credit_terms(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> CreditTerms:
-    """The terms in the record of a create or update. A stored credit without a total has none of it."""
+    """The terms in the record of a create or update. A stored credit without a total counts as 0."""
     return CreditTerms(
         business_id=record["BusinessId"],
         customer_id=record["CoworkerId"],
@@ -194,7 +194,7 @@ def credit_terms(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> Credi
 
 
 def stored_use(mapping: CreditTypeMapping, record: Mapping[str, Any]) -> StoredUse:
-    """The use that a history record with at least `use_columns` holds."""
+    """The use in a history record with at least `use_columns`."""
     sources = ((kind, record.get(name)) for name, kind in SOURCE_REFERENCES.items())
     kind, source_id = next(((k.value, i) for k, i in sources if i), (None, None))
     return StoredUse(
@@ -375,7 +375,7 @@ def entry_from_record(record: Record) -> JournalEntry:
 def _unscaled(scaled: int, mapping: CreditTypeMapping) -> Amount:
     """A stored amount in the credit's smallest unit.
 
-    One that is not a whole number of units was altered; left as it is, it fails the entry's digest.
+    An amount that is not a whole number of units was altered. It is returned unchanged, so the entry's digest fails.
     """
     if mapping.scale == 1:
         return scaled

@@ -1,7 +1,7 @@
 """Journals of imported credits: a grant entry, then an entry for each row of the use history.
 
-The entries follow from the records alone. Balances are never adjusted: `verify` reports what the uses do not
-explain (rule 34).
+The entries are derived from the records alone. Balances are never adjusted: `verify` reports what the uses do
+not explain (rule 34).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from creditdesk.schema.repository import Finder, WriteSession
 
 
 class GrantOrigin(Struct, frozen=True):
-    """How a credit that was found came about, as its grant entry states it."""
+    """The origin of an imported credit, as its grant entry states it."""
 
     cause: Cause = Cause.IMPORTED
     funding: Funding = UNKNOWN_FUNDING
@@ -119,9 +119,9 @@ class JournalOpening:
         return (self.mapping.account_type, self.credit.id)
 
     def append_use(self, use: StoredUse) -> None:
-        """Adds the entry of one use row: a reversal where it is negative (rule 2).
+        """Adds the entry of one use row; a negative amount is a reversal (rule 2).
 
-        A row without an amount moved nothing and has no entry.
+        A row without an amount moved nothing and gets no entry.
         """
         if use.used is not None:
             kind, cause = EntryType.USE, SOURCE_CAUSES[use.source_kind]
@@ -171,7 +171,7 @@ class JournalOpening:
         self.entries.append(entry)
 
     def assign_ids(self, line_ids: Iterator[int], new_unique_id: Callable[[datetime], str]) -> None:
-        """Gives the entries their ids, chains them, and makes their records."""
+        """Assigns ids to the entries, chains them, and creates their records."""
         for position, entry in enumerate(self.entries):
             recorded = from_epoch_microseconds(entry.recorded_microseconds)
             numbered = replace(entry, line_id=next(line_ids), unique_id=new_unique_id(recorded))
@@ -193,7 +193,7 @@ class JournalOpening:
         return new_state_record(self.account, self.end_state(), now, unique_id)
 
     def state_change(self) -> RowChange:
-        """The change of an account state that is stored already."""
+        """The change of an already stored account state."""
         return (state_id(self.account), state_values(self.account, self.end_state()))
 
 

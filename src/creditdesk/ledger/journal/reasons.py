@@ -1,4 +1,4 @@
-"""The reasons of entries for which nobody states one, and how to tell them from what people write."""
+"""The reasons that the ledger generates, and how to tell them from reasons that people wrote."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ _GENERATED: Final = re.compile("|".join(re.escape(each).replace(re.escape("{}"),
 
 
 def is_generated_reason(reason: str) -> bool:
-    """Whether the ledger writes this reason by itself; pages show such a one in the reader's language."""
+    """Whether the ledger generated this reason; pages translate such reasons."""
     return _GENERATED.fullmatch(reason) is not None

@@ -41,7 +41,7 @@ TERM_CAUSES: Final[Mapping[str, Cause]] = {
 _HOLD_END: Final = "Until"
 _GRANT_PARTS: Final = ("Terms", "Funding")
 Changes = Mapping[str, tuple[object, object]]
-"""What stood before and after, by name."""
+"""The values before and after, by name."""
 
 
 def term_columns(entity: type[Entity]) -> tuple[str, ...]:
@@ -68,26 +68,26 @@ def changed_terms(
 
 
 def grant_document(entity: type[Entity], record: Mapping[str, object], funding: Funding) -> str:
-    """What a grant states: the funding, and the terms that are set."""
+    """The document of a grant: the funding, and the terms that are set."""
     terms = {name: term_value(entity, name, record.get(name)) for name in term_columns(entity)}
     parts = ({n: v for n, v in terms.items() if v not in (None, [])}, funding_values(funding))
     return _canonical(dict(zip(_GRANT_PARTS, parts, strict=True)))
 
 
 def change_document(changes: Changes) -> str:
-    """What a change states."""
+    """The document of a change: the changed terms before and after."""
     return _canonical(changes)
 
 
 def hold_document(until: datetime | None) -> str:
-    """What a hold states: the instant at which it ends by itself."""
+    """The document of a hold: the instant at which it times out."""
     return _canonical({_HOLD_END: format_datetime(until) if until else None})
 
 
 def stated_hold_end(entry: JournalEntry) -> str | None:
-    """When a hold ends by itself, as its entry states it; None where it does not.
+    """When a hold times out, as its entry states it; None if it does not.
 
-    Raises ValueError for an entry without such a document, as of earlier versions.
+    Raises ValueError for an entry without such a document, such as one of an earlier version.
     """
     try:
         end: str | None = json.loads(entry.document or "")[_HOLD_END]
@@ -97,9 +97,9 @@ def stated_hold_end(entry: JournalEntry) -> str | None:
 
 
 def stated_terms(entry: JournalEntry) -> dict[str, object]:
-    """The terms that an entry leaves, as JSON values by name; funding, priority and overdraft among them.
+    """The terms after an entry, as JSON values by name, including funding, priority and overdraft.
 
-    Of a grant only what is set; an entry without a document and a hold state nothing. Raises
+    A grant states only terms that are set; a hold, and an entry without a document, state none. Raises
     ValueError for a document that is not of this form.
     """
     if entry.document is None or entry.kind is EntryType.HOLD:

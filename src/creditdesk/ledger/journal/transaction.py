@@ -109,7 +109,7 @@ class JournalTransaction:
         return self._append(account, kind, amount, metadata, history)
 
     def open_account(self, account: AccountKey, metadata: EntryMetadata) -> PendingEntry:
-        """Appends the first entries of a credit, which explain the balance it was found with.
+        """Appends the first entries of a credit, which explain the balance that it already has.
 
         Only for a credit that the caller grants (rule 6), or that an operator adopts (rule 38).
         """
@@ -123,14 +123,14 @@ class JournalTransaction:
         return pending
 
     def add_ended(self, account: AccountKey, hold: ReservedAmount) -> None:
-        """Adds a locked hold whose time is over: it reserves nothing, and its release is due."""
+        """Adds a locked hold that has timed out: it reserves nothing, and its release is due."""
         locked = self.accounts[account]
         self.accounts[account] = replace(locked, ended=(*locked.ended, hold))
 
     def release_ended(self, account: AccountKey, actor: str = SYSTEM_ACTOR) -> None:
-        """Appends the releases that are due, as of when the holds ended (rule 26).
+        """Appends the releases that are due, effective when the holds timed out (rule 26).
 
-        Due with the account's first entry, so that what writes nothing else writes no release either.
+        Called with the account's first entry, so that an operation that writes nothing else writes no release.
         """
         ended = self.accounts[account].ended
         if not ended:
@@ -229,7 +229,7 @@ class JournalTransaction:
         self.changed_states.add(account)
 
     def savepoint(self) -> Savepoint:
-        """What `rollback_to` needs to come back to this point."""
+        """Marks this point for `rollback_to`."""
         return Savepoint(len(self.pending), dict(self.accounts), set(self.changed_states))
 
     def rollback_to(self, savepoint: Savepoint) -> None:
@@ -288,7 +288,7 @@ class JournalTransaction:
         ]
 
     async def _assign_ids(self, session: WriteSession) -> None:
-        """Gives each entry its ids, and the id of the history row that shows it."""
+        """Assigns each entry its ids, and the id of the history row that shows it."""
         if not self.pending:
             return
         shown = [MAPPINGS[p.entry.credit_kind].history_entity for p in self.pending if p.history is not None]
@@ -355,8 +355,7 @@ async def lock_stored_accounts(
 ) -> JournalTransaction:
     """Locks credits (money before time, each in id order) and their states, then reads the clock.
 
-    Left out are credits that no longer exist, and those of `skip_locked` that another transaction
-    has locked.
+    Leaves out credits that no longer exist, and those of `skip_locked` that another transaction has locked.
     """
     required, optional = set(accounts), set(skip_locked)
     credits_: dict[AccountKey, StoredCredit] = {}

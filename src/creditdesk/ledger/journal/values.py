@@ -38,7 +38,7 @@ class StoredCredit(Struct, frozen=True, gc=False):
 
 
 class CreditTerms(Struct, frozen=True, gc=False):
-    """What a caller sets of a credit. `price` and `is_free` are of time credit."""
+    """The terms of a credit that a caller sets. Only time credit has `price` and `is_free`."""
 
     business_id: int
     customer_id: int | None
@@ -52,7 +52,7 @@ class CreditTerms(Struct, frozen=True, gc=False):
 
 
 class StoredUse(Struct, frozen=True, gc=False):
-    """A row of a use history: what one use took, negative for what came back (rule 2).
+    """A row of a use history: what one use took, negative for what was returned (rule 2).
 
     `used` is None for a use whose length is unknown; it moved nothing (rule 9).
     """
@@ -79,7 +79,7 @@ class ReservedAmount(Struct, frozen=True, gc=False):
 
 
 class StoredState(Struct, frozen=True, gc=False):
-    """What is stored beside a credit: where its journal ends, and settings of our own.
+    """The stored state of a credit beyond its record: the end of its journal, and settings of creditdesk.
 
     `expiry_recorded` is the expiry for which the journal has an expiry entry (rule 28).
     `granted_from` is the credit that this one continues, by roll-over or re-issue.

@@ -1,1 +1,1 @@
-"""Records to typed values, each kind loaded in one place."""
+"""Load records as typed values, each kind in one module."""

@@ -73,8 +73,8 @@ async def credit_balance_at(
 ) -> Amount:
     """`balance_at` for one stored credit.
 
-    Without `as_known_at` it reads one entry by an index. With it, it reads the credit's whole
-    journal, as a late correction may stand anywhere in it.
+    Without `as_known_at`, reads one entry by an index. With it, reads the credit's whole journal, because a late
+    correction may be anywhere in it.
     """
     kind, credit_id = account
     of_credit = where(JournalLine, CreditKind=kind.value, CreditId=credit_id)
@@ -108,8 +108,8 @@ async def customer_balances(
 ) -> list[CreditBalance]:
     """The customer's credits that the caller may see: money first, each kind in order of Id.
 
-    Without `at`, what stands now. With it, the credits that the customer owned then, each with the
-    terms, the hold and the overdraft that stood then, as known at `as_known_at` (rule 4).
+    Without `at`, the current balances. With it, the credits that the customer owned then, each with its terms, holds
+    and overdraft of that time, as known at `as_known_at` (rule 4).
     """
     result = []
     for mapping in MAPPINGS.values():

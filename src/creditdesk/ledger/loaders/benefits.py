@@ -32,11 +32,11 @@ _MONEY_VALUES: Final = (
     "ElegibleResourceTypes", "ElegibleProducts", "ElegibleTariffs", "ElegiblePasses",
     "EventCategories",
 )  # fmt: skip
-"""What a money credit takes over from its benefit."""
+"""The columns that a money credit copies from its benefit."""
 
 
 MIN_CONTRACTS: Final = 200
-"""Contracts of a benefit from which on only the newest grants are looked at to tell which lack one."""
+"""The number of a benefit's contracts from which only the newest grants are searched for missing ones."""
 
 _C = TypeVar("_C", bound=IntEnum)
 
@@ -209,8 +209,8 @@ async def find_lacking_grants(
 ) -> set[int]:
     """The contracts that lack a grant of a benefit for a period that starts at an instant or later.
 
-    `periods` are contracts by the benefit's name and the instant. Where a benefit has fewer than `MIN_CONTRACTS`,
-    all are among the result: reading their grants costs no more than this question.
+    `periods` are contracts by the benefit's name and the instant. Returns all contracts of a benefit that has fewer
+    than `MIN_CONTRACTS`: reading their grants costs no more than this query.
     """
     starts = BenefitGrant.meta().columns["PeriodStart"]
     found: set[int] = set()
@@ -239,7 +239,7 @@ async def load_granted_periods(finder: Finder, contract_ids: Collection[int]) ->
 async def _find(
     finder: Finder, entity: type[Entity], columns: tuple[str, ...], required: tuple[str, ...], **values: object
 ) -> list[Record]:
-    """Benefits; one without a `required` value, which an import may bring, grants nothing."""
+    """Benefits that have every `required` value; an imported one without grants nothing."""
     complete = (*where(entity, **values), *have_values(entity, *required))
     return await finder.find(entity, complete, columns=("Id", *columns))
 
@@ -252,7 +252,7 @@ def _money_values(record: Record) -> dict[str, object]:
 
 
 async def _with_time_values(finder: Finder, benefits: Collection[Record]) -> list[tuple[Record, dict[str, object]]]:
-    """Each benefit of time credit with what its credits take over from it."""
+    """Each benefit of time credit with the values that its credits copy."""
     rates = await load_rates(finder, {record["ExtraServiceId"] for record in benefits})
     found = []
     for record in benefits:
@@ -269,7 +269,7 @@ async def _with_time_values(finder: Finder, benefits: Collection[Record]) -> lis
 
 
 def _lifetime(entity: type[Entity], record: Record) -> tuple[ExpirationType, int | None]:
-    """The older fields count where they are filled and the newer one is not."""
+    """The lifetime and its unit; the older fields apply if they are filled and the newer one is not."""
     if record["ExpiresIn"] is None:
         for name, expiration in (
             ("ExpireTimeInMonths", ExpirationType.MONTH),
@@ -283,7 +283,7 @@ def _lifetime(entity: type[Entity], record: Record) -> tuple[ExpirationType, int
 
 
 def _choice(kind: type[_C], entity: type[Entity], record: Record) -> _C:
-    """The value of the column that is named like its type."""
+    """The value of the column that has the name of its type."""
     value = record[kind.__name__]
     if value not in set(kind):
         raise UnknownStoredValue(entity.__name__, record["Id"], kind.__name__, value)

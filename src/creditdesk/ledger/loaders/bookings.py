@@ -1,4 +1,4 @@
-"""Bookings: as they are priced and paid, and under lock as they are charged."""
+"""Bookings: as they are priced and paid for, and locked while they are charged."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def load_resource_names(finder: Finder, booking_ids: Sequence[int]) -> dic
 
 
 async def lock_sequences(session: WriteSession, locations: Sequence[int]) -> dict[int, SequenceRow]:
-    """Locks the booking sequences of locations; one that has numbered nothing yet is left out."""
+    """Locks the booking sequences of locations; leaves out locations that have not numbered a booking yet."""
     return await lock_rows(session, SequenceRow, locations)
 
 

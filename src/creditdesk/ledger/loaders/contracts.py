@@ -38,7 +38,7 @@ class ContractRow(UniqueRow, frozen=True, gc=False):
 
     @property
     def starts(self) -> datetime:
-        """When the contract begins; without a start date when it was made (rule 27)."""
+        """When the contract begins; without a start date, when it was created (rule 27)."""
         return self.start_date or self.created_on
 
     @property
@@ -63,7 +63,7 @@ class ContractRow(UniqueRow, frozen=True, gc=False):
 
 
 class ContractEndRow(TypedRow, frozen=True, gc=False):
-    """When a contract ends, of any contract that an import may bring."""
+    """When a contract ends; imported contracts may lack the other values."""
 
     entity = CoworkerContract
 
@@ -94,9 +94,9 @@ async def lock_contracts(session: WriteSession, contract_ids: Collection[int]) -
 async def load_begun_contracts(
     finder: Finder, now: datetime, contract_ids: Collection[int] | None = None
 ) -> list[ContractRow]:
-    """The contracts that have begun, by Id, but for those ended without a date.
+    """The contracts that have begun, by Id, without those that ended on an unknown date.
 
-    Only those of `contract_ids`, where given. One that has ended may still be due what it missed.
+    `contract_ids` limits them. An ended contract may still be due benefits that it missed.
     """
     named = {} if contract_ids is None else {"Id": tuple(contract_ids)}
     found = await find_filtered(finder, ContractRow, contract_filters(Active=True, **named))
@@ -104,7 +104,7 @@ async def load_begun_contracts(
 
 
 async def load_main_contracts(finder: Finder, customer_id: int, now: datetime) -> list[ContractRow]:
-    """The active main contracts of a customer, by Id; the oldest active one where none is marked."""
+    """The active main contracts of a customer, by Id; the oldest active contract if none is marked as main."""
     found = await find_filtered(finder, ContractRow, contract_filters(CoworkerId=customer_id))
     active = [contract for contract in found if contract.term.is_active(now)]
     marked = [contract for contract in active if contract.main_contract]
@@ -112,7 +112,7 @@ async def load_main_contracts(finder: Finder, customer_id: int, now: datetime) -
 
 
 async def find_stale_contracts(session: ReadSession, now: datetime, limit: int) -> list[int]:
-    """Ids of contracts with a flag that no longer shows what its dates say, at most `limit` of a kind."""
+    """The ids of contracts whose flags no longer match their dates, at most `limit` of each kind."""
     columns = CoworkerContract.meta().columns
     ended = Filter(columns["CancellationDate"], Comparison.AT_MOST, now)
     resumed = Filter(columns["InPausedPeriodUntil"], Comparison.AT_MOST, now)

@@ -60,7 +60,7 @@ class _Part(NamedTuple):
     currency: str
 
     def covered_after(self, reversed_: Amount) -> Amount:
-        """What the part still covers when this much of it was reversed (rule 3)."""
+        """What the part still covers after this much of it was reversed (rule 3)."""
         if not reversed_:
             return self.covered
         rest = Fraction(self.covered * (self.taken - reversed_), self.taken)
@@ -139,9 +139,8 @@ def _columns_of_sources(sources: Collection[SourceKey]) -> dict[str, set[str] | 
 
 
 def _sum_covered(parts: Sequence[_Part], entries: Sequence[_EntryRow]) -> Amount:
-    """What the parts cover whose uses were not reversed: a use names the decision that it carries out.
-
-    A use without that link is matched, newest first, with the newest older part of its amount.
+    """What the parts cover whose uses were not reversed. A use names its decision; one without such a link is matched,
+    newest first, with the newest older part of the same amount.
     """
     open_parts = list(parts)
     reversed_ = _reversed_amounts(entries)

@@ -55,7 +55,7 @@ class MoneyCreditRow(TypedRow, frozen=True, gc=False):
     tariffs: frozenset[int] = field(name="ElegibleTariffs")
 
     def to_credit(self, state: StateRow | None) -> Credit:
-        """The credit with the balances of its account; without a state none is held."""
+        """The credit with the balances of its account; without a state nothing is held."""
         state = state or NO_STATE
         return Credit(
             CreditType.MONEY,
@@ -113,7 +113,7 @@ class TimeCreditRow(TypedRow, frozen=True, gc=False):
         return bool(self.booking_id or self.booking_unique_id)
 
     def to_credit(self, rate: RateRow | None, state: StateRow | None) -> Credit:
-        """The credit with the balances of its account; without a state none is held."""
+        """The credit with the balances of its account; without a state nothing is held."""
         state = state or NO_STATE
         return Credit(
             extra_service_type(

@@ -1,4 +1,4 @@
-"""Why a journal entry was written: the decision that it carries out (rules 7, 19)."""
+"""Loads the decision that a journal entry carries out (rules 7, 19)."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class _DocumentRow(TypedRow, frozen=True, gc=False):
 
 
 async def load_decision(session: ReadSession, entry_id: int, context: RequestContext) -> EntryDecision:
-    """The decision of one entry. Raises NotFound where the principal does not see the entry.
+    """The decision of one entry. Raises NotFound if the principal does not see the entry.
 
-    A member does not see decisions about what others of its team bought with its credit, and a user of locations
-    none of another location.
+    A member does not see decisions about purchases of other team members with its credit; a user limited to
+    locations does not see decisions of other locations.
     """
     entry = (await find_by_id(session, _EntryRow, [entry_id])).get(entry_id)
     if entry is None or not context.principal.sees_record(entry.business_id, entry.coworker_id):
@@ -74,7 +74,7 @@ async def load_decision(session: ReadSession, entry_id: int, context: RequestCon
 
 
 async def _explain_unlinked_use(session: ReadSession, use: _EntryRow) -> EntryDecision:
-    """A use without a link was posted, unless it is older than the links."""
+    """Why a use has no decision: it was posted, or is older than the links to decisions."""
     if use.source_id is not None:
         documents = await find_rows(session, _DocumentRow, SourceKind=use.source_kind, SourceId=use.source_id)
         older = [document for document in documents if document.operation is None]

@@ -1,6 +1,6 @@
-"""Decisions as a limited caller reads them: without the balances of credits that it does not see.
+"""Hides balances in decisions: a limited caller does not see those of credits that it may not read.
 
-A decision on a member's booking lists the credits of its team, and of every location where the customer has some.
+A decision on a member's booking lists the credits of its team, and those of every location where the customer has some.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ DecisionDocument = Mapping[str, Any]
 async def hide_foreign_balances(
     session: ReadSession, documents: Sequence[DecisionDocument | None], principal: Principal
 ) -> list[DecisionDocument | None]:
-    """The stored documents, in which `available` is null for credits that the principal does not see.
+    """The stored documents with `available` set to null for credits that the principal does not see.
 
-    What such a credit paid stays: it is part of what became of the item.
+    What such a credit paid stays visible: it is part of how the item was paid for.
     """
     if not principal.is_limited:
         return list(documents)

@@ -1,4 +1,4 @@
-"""How grants were funded, as far as records say (rule 35)."""
+"""The funding of grants, as far as records state it (rule 35)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class _PaidSaleRow(UniqueRow, frozen=True, gc=False):
 
 
 async def load_sale_funding(finder: Finder, sale: SaleRow, credits_granted: int) -> Funding:
-    """The funding of the credits that come with a sale: bought, or goodwill where it is free.
+    """The funding of the credits that come with a sale: bought, or goodwill if the sale is free.
 
-    The price paid is known where the sale grants a single credit.
+    The price paid is known only if the sale grants a single credit.
     """
     priced = (await find_by_id(finder, PricedSale, [sale.id])).get(sale.id)
     unit_price = priced.product_price if priced and sale.price is None else sale.price

@@ -69,7 +69,7 @@ class HoldRow(AccountRow, frozen=True, gc=False):
         )
 
     def has_ended(self, now: datetime) -> bool:
-        """Whether its time is over: it then reserves nothing, written or not (rule 26)."""
+        """Whether it has timed out: it then reserves nothing, even before its release is written (rule 26)."""
         return self.until is not None and self.until <= now
 
 
@@ -141,8 +141,8 @@ async def find_ended_holds(finder: Finder, accounts: Collection[AccountKey], now
 async def lock_ended_holds(session: WriteSession, accounts: Collection[AccountKey], now: datetime) -> list[HoldRow]:
     """Locks the holds of `find_ended_holds` and returns those still held.
 
-    Holds come before accounts in the one order of locks (rule 31), so those that another session
-    has locked are left out.
+    Holds come before accounts in the order of locks (rule 31), so this leaves out holds that another session
+    has locked.
     """
     found = await find_ended_holds(session, accounts, now)
     if not found:
@@ -156,7 +156,7 @@ async def lock_ended_holds(session: WriteSession, accounts: Collection[AccountKe
 async def load_ended_amounts(
     finder: Finder, accounts: Collection[AccountKey], now: datetime
 ) -> dict[AccountKey, Amount]:
-    """What is held past its time of each account, in the credit's smallest unit."""
+    """The amount of timed-out holds of each account, in the credit's smallest unit."""
     amounts: dict[AccountKey, Amount] = {}
     for hold in await find_ended_holds(finder, accounts, now):
         amounts[hold.account] = amounts.get(hold.account, 0) + hold.held_amount

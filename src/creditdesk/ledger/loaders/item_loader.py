@@ -1,4 +1,4 @@
-"""The records of what is paid, and what they refer to: one load for any number of items.
+"""Loads the records of items to pay for, and the records that they refer to, for any number of items.
 
 Two round trips, however many items: their own rows, then the rows that these refer to.
 """

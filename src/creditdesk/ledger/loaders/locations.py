@@ -28,7 +28,7 @@ class LocationClock:
 
 
 DEFAULT_CLOCK: Final = LocationClock()
-"""For locations that were given neither: UTC and 15 minutes."""
+"""The clock of locations without settings: UTC and 15 minutes."""
 
 
 class _ProfileRow(TypedRow, frozen=True, gc=False):
@@ -54,9 +54,9 @@ class _ZoneRow(TypedRow, frozen=True, gc=False):
 
 
 async def load_location_clocks(finder: Finder, business_ids: Iterable[int | None]) -> dict[int, LocationClock]:
-    """The clocks of the locations that were given one; `DEFAULT_CLOCK` holds for the others.
+    """The clocks of the locations that have one; `DEFAULT_CLOCK` applies to the others.
 
-    A profile's time zone counts before that of the location's own record.
+    A profile's time zone takes precedence over that of the location's own record.
     """
     clocks, _ = await load_clocks_and_currencies(finder, {each for each in business_ids if each})
     return clocks

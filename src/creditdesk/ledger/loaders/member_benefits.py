@@ -87,9 +87,9 @@ class _MemberRow(TypedRow, frozen=True, gc=False):
 
 
 async def load_member_benefits(session: ReadSession, user_id: int, now: datetime) -> MemberBenefits | None:
-    """The benefits of the customer that a user is; None for a user who is none.
+    """The benefits of a user's customer, the first if there are several; None for a user without a customer.
 
-    Of several customers the first counts. Booking charges are left out: they have no balance (rule 5).
+    Leaves out booking charges, which have no balance (rule 5).
     """
     members = await find_rows(session, _MemberRow, UserId=user_id)
     if not members:

@@ -1,4 +1,4 @@
-"""What happened to the credit of a customer, and what its teams' credit paid for it, the latest first."""
+"""The history of a customer: its own credit, and what its teams' credit paid for it, latest first."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from creditdesk.schema.query import Filter, Order, where
 from creditdesk.schema.repository import ReadSession
 
 MAX_HISTORY_DEPTH: Final = 10_000
-"""Lines of a history that can be reached by paging."""
+"""The number of latest lines of a history that can be reached by paging."""
 
 
 class HistoryRow(AccountRow, frozen=True, gc=False):
-    """A journal line as its member may see it; amounts as they are stored."""
+    """A journal line as a member may see it; amounts as stored."""
 
     entity = JournalLine
 

@@ -1,7 +1,7 @@
 """The terms of credits at a past instant, from the changes that the journal has of them (rule 4).
 
-A change takes effect when it is recorded, so what stood at T as known at K is what the changes
-recorded by the earlier of both left: what the first later change found, or what stands now.
+A change takes effect when it is recorded. So the terms at T, as known at K, are those before the first change
+after the earlier of both, or today's terms if there is no such change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def load_past_terms(
     at: datetime,
     as_known_at: datetime | None = None,
 ) -> Mapping[int, PastTerms]:
-    """The terms that stood at `at`, as known at `as_known_at`, by credit; only those changed since."""
+    """The terms at `at`, as known at `as_known_at`, by credit; only terms that were changed since."""
     if not credit_ids:
         return {}
     recorded = JournalLine.meta().columns["RecordedOn"]

@@ -85,7 +85,7 @@ async def load_payers(finder: Finder, customer_ids: Iterable[int], now: datetime
 
 
 def _to_payers(customer: _CustomerRow, plans: Iterable[int], teams: Sequence[_TeamRow]) -> Payers:
-    """A paying member of several of the customer's teams is reached through the first of them."""
+    """The payers of a customer. One who pays for several of the customer's teams counts for the first of them."""
     own_teams = [team for team in teams if team.id in customer.teams]
     team_by_payer = {
         team.paying_member_id: team.id

@@ -1,4 +1,4 @@
-"""The closed periods of locations, and what was written into them (rule 37)."""
+"""The closed periods of locations, and the lines written into them later (rule 37)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def find_late_lines(session: ReadSession, business_id: int) -> list[Record
 
 
 def _closed_spans(locks: Sequence[PeriodLockRow]) -> Iterator[tuple[datetime, datetime, datetime]]:
-    """Until when a location had ever been closed, and from and before when that was so."""
+    """The spans of recording time in which a location was closed, each with the end of the closed period."""
     closings: list[tuple[datetime, datetime]] = []
     for lock in locks:
         if lock.closed_until is not None and (not closings or lock.closed_until > closings[-1][0]):

@@ -133,7 +133,7 @@ class PoolMember:
 
 @dataclass(frozen=True, slots=True)
 class _CreditPool:
-    """The pool a credit belongs to; which team's it is depends on who draws.
+    """The pool that a credit belongs to; its team depends on the member that draws.
 
     Money of another currency is another pool; of time and printing the currency is blank.
     """
@@ -170,8 +170,8 @@ async def load_caps(
 ) -> list[tuple[MemberCap, ...]]:
     """The caps that apply to each member, with what it drew.
 
-    Locks the caps in `lock_in`, where given. Takes no statement where nothing is shared, and one
-    where no team has a cap.
+    Locks the caps in the session `lock_in`, if given. Needs no statement if nothing is shared, and one if no
+    team has a cap.
     """
     pools = [member.pools for member in members]
     teams = {pool.team_id for of_member in pools for pool in of_member}
@@ -281,7 +281,7 @@ async def _load_uses(session: ReadSession, members: set[int], since: datetime) -
 
 
 async def _load_credit_pools(session: ReadSession, accounts: Collection[AccountKey]) -> dict[AccountKey, _CreditPool]:
-    """The pools of credits that the caller does not see: uses of them count too."""
+    """The pools of credits, including those that the caller does not see: uses of them count too."""
     rows: dict[AccountType, Mapping[int, _MoneyPoolRow] | Mapping[int, _TimePoolRow]] = {
         AccountType.MONEY: await find_by_id(session, _MoneyPoolRow, _ids(accounts, AccountType.MONEY)),
         AccountType.TIME: await find_by_id(session, _TimePoolRow, _ids(accounts, AccountType.TIME)),

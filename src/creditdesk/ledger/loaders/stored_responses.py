@@ -1,4 +1,4 @@
-"""Loads which stored responses are old enough to be removed."""
+"""Finds stored responses that are old enough to be removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uses: as they are posted, and the history rows that show them."""
+"""Uses: posted ones, and the history rows that show them."""
 
 from __future__ import annotations
 

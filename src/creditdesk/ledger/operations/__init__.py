@@ -1,1 +1,1 @@
-"""One file an operation: post a use, spend, hold, charge, reverse, adjust, expire, renew."""
+"""The operations of the ledger, one per module: post a use, spend, hold, charge, reverse, adjust, expire, renew."""

@@ -53,7 +53,7 @@ UNCHARGED_VALUES: dict[str, object] = {
     "CoworkerExtraServiceChargePeriod": None,
     "CoworkerExtraServiceTotalUses": None,
 }
-"""The columns of a booking that show its charge, as they are without one."""
+"""The columns of a booking that show its charge, with their values for an uncharged booking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +267,9 @@ async def revert_charge(
 
 
 async def decide_again(session: WriteSession, booking_id: int, context: RequestContext, ledger: LedgerContext) -> None:
-    """Decides a charged booking again after a change of who pays or how much (rules 15, 25).
+    """Allocates a charged booking again after a change of who pays or how much (rules 15, 25).
 
-    One that can no longer be charged gets its payment back.
+    The payment of one that can no longer be charged is returned.
     """
     [booking] = (await lock_bookings(session, [booking_id])).values()
     if booking.tentative or not booking.coworker_id:

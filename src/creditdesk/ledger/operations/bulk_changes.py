@@ -37,7 +37,7 @@ SAME_END_MESSAGE: Final = "is the end that the credit has already"
 
 
 class CreditFigures(Struct, frozen=True):
-    """What one credit holds, and until when."""
+    """The amounts of one credit, and its expiry."""
 
     remaining: Amount
     total: Amount
@@ -111,7 +111,7 @@ async def extend_many(
     *,
     dry_run: bool,
 ) -> list[ChangeResult]:
-    """Moves the end of each credit; None takes the end away (rule 28)."""
+    """Moves the expiry of each credit; None removes it (rule 28)."""
     moved: dict[AccountType, list[tuple[int, Mapping[str, Any]]]] = {}
 
     def change(journal: JournalTransaction, account: AccountKey, place: int) -> datetime | None:

@@ -68,7 +68,7 @@ async def resume_contracts(session: WriteSession, contract_ids: Sequence[int], c
 async def refresh_contracts(session: WriteSession, context: RequestContext) -> int:
     """Brings the flags of some contracts up to date with their dates; returns how many changed.
 
-    They show what holds: decisions follow the dates. Call it until it returns 0.
+    The flags are for display only: decisions use the dates. Call it until it returns 0.
     """
     locked = await lock_rows(session, ContractRow, await find_stale_contracts(session, context.now, REFRESH_BATCH_SIZE))
     changes = [

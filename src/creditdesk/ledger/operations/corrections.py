@@ -1,4 +1,4 @@
-"""What is done to a credit besides spending it: grant, reverse, adjust, void, expire.
+"""Operations on a credit other than spending: grant, reverse, adjust, void, expire.
 
 Each operation locks accounts in one order, decides, and flushes its entries; none commits.
 """

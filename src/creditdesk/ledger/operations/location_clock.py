@@ -22,7 +22,7 @@ class _ProfileRow(TypedRow, frozen=True, gc=False):
 async def set_location_clock(
     session: WriteSession, business_id: int, changes: Mapping[str, object], context: RequestContext
 ) -> None:
-    """Sets `TimeZone`, `BookingIntervalMinutes` or both; a value of None is given no longer.
+    """Sets `TimeZone`, `BookingIntervalMinutes` or both; None removes a setting.
 
     Raises ValidationError for a location that is unknown and for a value that a request could not send.
     """

@@ -1,4 +1,4 @@
-"""Locks accounts for an operation, without what is held past its time (rule 26)."""
+"""Locks accounts for an operation, and settles their timed-out holds (rule 26)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ async def lock_accounts(
     *,
     skip_locked: Iterable[AccountKey] = (),
 ) -> JournalTransaction:
-    """Locks accounts as the journal does, without what is held past its time (rules 26, 31).
+    """Locks accounts as the journal does; their timed-out holds reserve nothing (rules 26, 31).
 
-    A hold ends by itself: its release is written with the first entry on the account. Left as it is
-    where another session has locked the hold, as that session settles it.
+    The release of a timed-out hold is written with the first entry on the account. A hold that another session has
+    locked is left to that session.
     """
     journal = await lock_stored_accounts(session, accounts, clock, skip_locked=skip_locked)
     holding = [account for account, locked in journal.accounts.items() if locked.held and locked.is_granted]

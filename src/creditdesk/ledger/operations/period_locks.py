@@ -1,7 +1,7 @@
 """Closing and reopening the periods of a location (rule 37).
 
-A closed period takes no journal line with an effective time inside it. The expiry of a credit and
-the end of a hold are taken all the same: their instants stood before, and they move no balance.
+A closed period accepts no journal line that takes effect in it, except the expiry of a credit and the end of
+a hold: their instants were known before, and they move no balance.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ async def close_period(
     context: RequestContext,
     ledger: LedgerContext,
 ) -> int:
-    """Closes every period of a location that ends by `until`; returns the id of the record of it.
+    """Closes every period of a location that ends by `until`; returns the id of the closing.
 
-    Raises ValidationError for an instant that lies ahead, StateConflict where it is closed as far.
+    Raises ValidationError for an instant in the future, StateConflict if the location is already closed until then.
     """
     if until > ledger.clock():
         raise invalid_field("Until", "must not lie ahead", format_datetime(until))
@@ -49,9 +49,9 @@ async def reopen_period(
     context: RequestContext,
     ledger: LedgerContext,
 ) -> int:
-    """Reopens the periods of a location after `until`, or all; returns the id of the record of it.
+    """Reopens the periods of a location after `until`, or all; returns the id of the reopening.
 
-    Raises StateConflict where they are open.
+    Raises StateConflict if they are open.
     """
     closed_until = (await _lock_location(session, business_id, context)).get(business_id)
     if closed_until is None or (until is not None and closed_until <= until):
@@ -62,10 +62,10 @@ async def reopen_period(
 async def require_open_period(
     session: WriteSession, business_id: int, effective: datetime, ledger: LedgerContext
 ) -> None:
-    """Raises ValidationError where `effective` lies in a closed period of the location.
+    """Raises ValidationError if `effective` lies in a closed period of the location.
 
-    Locks the location, so that nobody closes it at the same time; before any account. With
-    `ledger.take_closed_period_lines` such a line is taken, and reports list it.
+    Locks the location against a concurrent closing, before any account. With `ledger.take_closed_period_lines` such
+    a line is accepted, and reports list it.
     """
     if ledger.settings.take_closed_period_lines:
         return
@@ -77,7 +77,7 @@ async def require_open_period(
 def closed_period_error(
     closed_until: Mapping[int, datetime], business_id: int | None, effective: datetime
 ) -> str | None:
-    """What is wrong with a line that takes effect then, by `load_closed_until`; None where nothing is."""
+    """The error of a line that takes effect then, by `load_closed_until`; None if the period is open."""
     until = closed_until.get(business_id or 0)
     if until is None or effective >= until:
         return None

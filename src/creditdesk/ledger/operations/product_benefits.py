@@ -96,7 +96,7 @@ async def activate_products(
 ) -> list[ActivationResult]:
     """Makes sales active and grants their benefits, times the quantity, once per sale and benefit.
 
-    A sale that is active already stays as it is: it has its credit, or was imported with it.
+    A sale that is already active does not change: its credit was granted or imported.
     Raises ValidationError for a sale that is missing or invisible, and StateConflict for a benefit
     that ends with a plan's period where the customer has no main contract.
     """

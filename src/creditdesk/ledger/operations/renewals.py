@@ -1,6 +1,6 @@
 """Plan benefits: which periods are due, and granting each of them once (rule 27).
 
-What is left of the grant before expires by its own date, unless it rolls over.
+The rest of the previous grant expires on its own date, unless it rolls over.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import RequestContext
 
 MAX_GRANTS: Final = 1_000
-"""The most grants of one transaction; what is due beyond them is left to the next run."""
+"""The most grants of one transaction; the next run grants the rest."""
 OLDEST_SINCE: Final = timedelta(days=3660)
-"""How far back grants that never were may begin: ten years. What is older is a mistyped date."""
+"""How far back a first grant may begin: ten years. An earlier date is a typing error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ async def find_due_renewals(
 ) -> list[DueRenewal]:
     """What is due at `now` on contracts that the principal may see, oldest period first.
 
-    A benefit that was granted before catches up period by period. One that never was begins with
-    the period of today, or with that of `since`: contracts taken over from another system are not
-    granted their past. Raises ValidationError for a `since` of more than ten years ago.
+    A benefit that was granted before catches up period by period. One that was never granted begins with the period
+    of today or of `since`: contracts taken over from another system get no past grants. Raises ValidationError for a
+    `since` more than ten years ago.
     """
     if since is not None and since < (now - OLDEST_SINCE).date():
         raise invalid_field("Since", "must not be more than ten years ago", since.isoformat())
@@ -115,8 +115,7 @@ async def run_renewals(
 ) -> list[tuple[DueRenewal, int]]:
     """Grants what is due on these contracts, at most `limit` of the oldest periods.
 
-    Returns what it granted with the new credits' ids. Each period is granted once, however many runs
-    there are at the same time.
+    Returns the grants with the new credits' ids. Each period is granted once, however many runs are concurrent.
     """
     now = ledger.clock()
     # A concurrent run waits here, then finds the keys of these grants.
@@ -152,7 +151,7 @@ def _due_of_contract(
     last_granted: Mapping[tuple[int, str], datetime],
     since: date | None,
 ) -> Iterator[DueRenewal]:
-    """The periods to grant. What a pause skips is not caught up (rule 27)."""
+    """The periods to grant. Periods skipped by a pause are not granted later (rule 27)."""
     term, zone = contract.term, clock.zone
     started, pause = local_date(term.starts, zone), term.pause
     ended = local_date(term.ends, zone) if term.ends else None
@@ -178,9 +177,9 @@ def _current_periods(
     clocks: Mapping[int, LocationClock],
     now: datetime,
 ) -> dict[str, dict[datetime, list[int]]]:
-    """The contracts by each benefit's name and when its period of today starts.
+    """The contracts, by each benefit's name and the start of its current period.
 
-    A contract that was granted these is due nothing: the next periods begin later.
+    Nothing is due on a contract that was granted these: the next periods begin later.
     """
     found: dict[str, dict[datetime, list[int]]] = defaultdict(lambda: defaultdict(list))
     same_periods: dict[tuple[int, int, datetime, int | None], list[list[int]]] = {}

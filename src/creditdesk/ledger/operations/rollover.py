@@ -1,4 +1,4 @@
-"""Rollover: what is left of a plan's benefit becomes a new credit at its renewal (rule 27).
+"""Rollover: the unused rest of a plan's benefit becomes a new credit at its renewal (rule 27).
 
 Off unless a benefit has a cap and a number of periods.
 """
@@ -85,7 +85,7 @@ async def roll_over(
     context: RequestContext,
     ledger: LedgerContext,
 ) -> list[int]:
-    """Moves what is left of the period before to new credits and returns their ids.
+    """Moves the rest of the previous period's credits to new credits and returns their ids.
 
     Credits that rolled over least often go first. What is above the cap stays expired.
     """

@@ -1,4 +1,4 @@
-"""Stating where a credit came from, after it was granted (rule 35)."""
+"""Sets the funding of a credit after it was granted (rule 35)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def set_funding(
     context: RequestContext,
     ledger: LedgerContext,
 ) -> int:
-    """States the funding of credits; returns how many it changed, each by a journal entry.
+    """Sets the funding of credits; returns how many it changed, each by a journal entry.
 
     Raises ValidationError for a price below zero and for a credit that has no balance.
     """

@@ -20,7 +20,7 @@ from creditdesk.schema.service import RequestContext
 
 TermsBefore = Mapping[str, Any]
 ChangedTerms = tuple[int, TermsBefore, Mapping[str, Any]]
-"""A credit's id, its terms before, and the values that are set."""
+"""A credit's id, its terms before the change, and the new values."""
 
 
 def write_changes(
@@ -31,9 +31,9 @@ def write_changes(
     context: RequestContext,
     reason: str = "",
 ) -> None:
-    """Writes an entry for each kind of term that `values` changes; none where nothing differs.
+    """Writes an entry for each kind of term that `values` changes; none if nothing differs.
 
-    Without a reason an entry says what changed.
+    Without a reason, the entry's reason says what changed.
     """
     for cause, changes in changed_terms(locked.mapping.credit_entity, before, values).items():
         metadata = EntryMetadata(
@@ -53,7 +53,7 @@ def change_expiry(
     context: RequestContext,
     reason: str = "expiry extended",
 ) -> None:
-    """A new expiry that makes an expired credit usable again has an entry of its own (rule 28)."""
+    """Changes the expiry; if an expired credit becomes usable again, that is an entry of its own (rule 28)."""
     before = locked.stored.expires
     if reopens_credit(before, expires, journal.now):
         metadata = EntryMetadata(
@@ -76,7 +76,7 @@ async def record_imported_changes(
 ) -> None:
     """Writes the entries of credits whose terms an import changes; before the credits are updated.
 
-    A credit without a journal gets it later in the import, with its terms as they are then.
+    A credit without a journal gets one later in the import, with its terms of that time.
     """
     differing = {
         credit_id: changes
@@ -96,7 +96,7 @@ async def record_imported_changes(
 
 
 def _reason(cause: Cause, changes: Changes) -> str:
-    """`owner changed from #3 to #4`, or the cause where several values or no numbers differ."""
+    """Such as `owner changed from #3 to #4`; only the cause if several values or no numbers differ."""
     text = cause.value.replace("_", " ")
     [(before, after), *more] = changes.values()
     return text if more or not isinstance(before, int) or before is True else f"{text} from #{before} to #{after}"

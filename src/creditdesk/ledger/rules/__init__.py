@@ -1,1 +1,1 @@
-"""Pure decisions over typed values: who may pay, how much, in what order, what comes back."""
+"""Pure decisions over typed values: which credit may pay, how much, in what order, and what is returned."""

@@ -36,7 +36,7 @@ TIME_LIMIT: Final = timedelta(seconds=1)
 """The bound on each of the two solves; a basket of 20 sources and 20 credits takes a twentieth."""
 CACHE_SIZE: Final = 256
 _NEARLY_WHOLE: Final = Fraction(1, 10_000)
-"""How far from a whole number of units the solver's answer may be."""
+"""The greatest distance of the solver's answer from a whole number of units."""
 
 
 def assign(problem: BasketProblem, time_limit: timedelta = TIME_LIMIT) -> Assignment:
@@ -80,7 +80,7 @@ class SearchRequired(Conflict):
 
 
 class SolutionCache:
-    """The latest assignments that took a search. Equal problems have equal assignments."""
+    """The latest assignments that needed a search. Equal problems have equal assignments."""
 
     def __init__(self, size: int = CACHE_SIZE) -> None:
         self._size = size
@@ -92,7 +92,7 @@ class SolutionCache:
             del self._solutions[next(iter(self._solutions))]
 
     def assign(self, problem: BasketProblem) -> Assignment:
-        """The best assignment. Raises SearchRequired where it takes a search that was not made."""
+        """The best assignment. Raises SearchRequired if it needs a search that was not made."""
         if problem.is_single:
             return assign(problem)
         solution = self._solutions.get(problem)

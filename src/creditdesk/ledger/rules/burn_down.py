@@ -146,7 +146,7 @@ def payment_order_key(
 
 
 def breadth(credit: Credit) -> int:
-    """How widely a credit may be used, 0 the narrowest; a rate always lists what it covers."""
+    """How widely a credit may be used, 0 being the narrowest; a rate always lists what it covers."""
     limits = credit.limits
     if credit.kind is not CreditType.MONEY or limits.has_listed_limits:
         return 0

@@ -1,6 +1,6 @@
 """Calendar arithmetic in a location's time zone: clamped months, and where a day begins.
 
-What would lie beyond the years 1 to 9999 is the first or last day that every zone has.
+Results beyond the years 1 to 9999 become the first or last day that every zone has.
 """
 
 from calendar import monthrange

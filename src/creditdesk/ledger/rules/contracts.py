@@ -1,4 +1,4 @@
-"""When a contract is active (rule 27): from its start until it ends, but for its pause."""
+"""When a contract is active (rule 27): from its start until its end, except during its pause."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from creditdesk.ledger.rules.calendar import local_date
 
 
 class Pause(Struct, frozen=True):
-    """From `starts` up to, but excluding, `ends`; None where that is not known."""
+    """From `starts` up to, but excluding, `ends`; None if that is not known."""
 
     starts: datetime | None
     ends: datetime | None

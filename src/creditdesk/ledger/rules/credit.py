@@ -207,10 +207,10 @@ class BookingQuote(Struct, frozen=True, gc=False):
 class Source(Struct, frozen=True, gc=False):
     """One thing to pay. `price` and `credit_price` are for all of it, not for a unit.
 
-    A blank or zero `credit_price` means the rate has none. An invoice line that names a product,
-    pass or plan is limited as that, any other invoice line as a charge. `rate` is the one a booking
-    is priced at, `quote` its price before what earlier spends cover. Raises ValueError for a booking without a start before its end, and for a price
-    below zero.
+    A blank or zero `credit_price` means that the rate has none. An invoice line that names a product, pass or plan is
+    limited like that item, any other invoice line like a charge. `rate` is the rate that a booking is priced at,
+    `quote` its price before what earlier spends cover. Raises ValueError for a booking that does not end after it
+    starts, and for a negative price.
     """
 
     kind: SourceKind

@@ -13,7 +13,7 @@ from creditdesk.ledger.rules.open_words import OpenWord
 
 
 class FundingKind(OpenWord):
-    """Where a grant comes from. `UNKNOWN` is never guessed: it stays until an operator states more."""
+    """Where a grant comes from. `UNKNOWN` stays until an operator states more; it is never guessed."""
 
     PAID = "paid"
     PLAN = "plan"
@@ -23,12 +23,12 @@ class FundingKind(OpenWord):
 
     @property
     def counts_as_paid(self) -> bool:
-        """Whether such credit is used after free credit (rule 18, number 6), as is a kind of another version."""
+        """Whether such credit is used after free credit (rule 18, number 6). So is an unknown kind."""
         return self not in (FundingKind.PLAN, FundingKind.GOODWILL, FundingKind.MIGRATED)
 
 
 class Funding(Struct, frozen=True, gc=False):
-    """The funding of a grant: its kind, and where they are known the price paid and the document.
+    """The funding of a grant: its kind and, if known, the price paid and the document.
 
     `price_paid` is for the whole grant, in ten-thousandths of the location's currency. `document`
     names what it came from, such as `sale/12`, `contract/7`, or an operator's own number.

@@ -1,4 +1,4 @@
-"""What a changed booking keeps of credits that are outside their window now (rule 25)."""
+"""Lets a changed booking keep payments of credits that are no longer valid (rule 25)."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -18,9 +18,9 @@ def with_kept_payments(
     settings: LedgerSettings,
     now: datetime,
 ) -> tuple[Credit, ...]:
-    """The credits, with what each paid for the source before whatever its window now (rule 25).
+    """The credits, each able to pay again what it paid for the source before, even if it is no longer valid (rule 25).
 
-    Outside its window a credit pays that much again and no more.
+    A credit that is no longer valid can pay no more than that.
     """
     return tuple(
         replace(

@@ -1,4 +1,4 @@
-"""Coded words that later versions add to: an older program reads, keeps and shows those it does not know."""
+"""Enumerations that later versions extend: an older program reads, keeps and shows unknown members."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class OpenWord(StrEnum):
-    """A list of coded words that is open to words of other versions.
+    """An enumeration of strings that is open to values of other versions.
 
-    A word outside the list becomes a value that equals no member and keeps its text, so that a record
-    which is read and written again does not change. Input is checked against the members.
+    An unknown string becomes a value that equals no member and keeps its text, so that reading and writing a
+    record does not change it. Input is checked against the members.
     """
 
     @classmethod

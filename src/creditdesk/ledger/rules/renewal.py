@@ -179,7 +179,7 @@ def product_expiry(
 
 @dataclass(frozen=True, slots=True)
 class RolloverLimit:
-    """How much of an expiring grant rolls over: at most `cap`, for at most `periods` renewals."""
+    """How much of an expiring grant rolls over: at most `cap`, at most `periods` times."""
 
     cap: Amount
     periods: int

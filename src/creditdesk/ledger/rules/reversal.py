@@ -1,4 +1,4 @@
-"""Reversal of a use: how much can come back, and whether it is re-issued (rule 30).
+"""Reversal of a use: how much can be returned, and whether it is re-issued (rule 30).
 
 Amounts are those of a use: positive when credit was taken.
 """

@@ -39,6 +39,7 @@ from creditdesk.api.sessions import session_routes
 from creditdesk.api.token import token_route
 from creditdesk.auth.audited_service import AuditedService
 from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.customers import CustomerService
 from creditdesk.auth.encryption import SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.permission import require_named_role
@@ -199,6 +200,7 @@ def build_context(
             ExtraService: RateService(default_service),
             CoworkerBookingCreditUseHistory: uses,
             CoworkerExtraServiceUseHistory: uses,
+            Coworker: CustomerService(default_service),
             Booking: BookingService(ledger, default_service, _charge_authorization(settings.api)),
             CoworkerContract: ContractService(default_service),
             CoworkerProduct: ProductService(ledger, default_service),

@@ -11,6 +11,8 @@ import pytest_asyncio
 from starlette.types import ASGIApp
 
 from creditdesk.app import build_app
+from creditdesk.auth.customers import CONTACT_MESSAGE, LINK_MESSAGE
+from creditdesk.auth.users import FOREIGN_LOCATION_MESSAGE
 from creditdesk.entities.billing.coworker_contract import CoworkerContract
 from creditdesk.entities.billing.tariff import Tariff
 from creditdesk.entities.ledger.audit_record import AuditRecord
@@ -19,13 +21,14 @@ from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.team import Team
 from creditdesk.entities.sys.business import Business
 from creditdesk.schema.repository import Store
-from creditdesk.settings import LedgerSettings, Settings
+from creditdesk.settings import LedgerSettings, MailSettings, Settings
 from tests.console.conftest import browser
 from tests.support.api_client import BOOKINGS, ApiClient, parse_body, result_value
 from tests.support.users import create_full_user_role, create_user_token, http_client
 
 CUSTOMERS = "/api/spaces/coworkers"
 ALLOCATIONS = "/api/ledger/allocations"
+LINKS = "/api/members/links"
 USERS = "/api/sys/users"
 
 
@@ -183,3 +186,51 @@ async def test_an_address_of_a_hidden_user_or_customer_cannot_be_given_and_tells
     # Who sees all locations is answered as before, and gives a customer's address to whom it likes.
     assert (await create(api.http, hidden)).status_code == 400
     result_value(await create(api.http, guest))
+
+
+async def test_only_who_sees_all_locations_of_a_customer_may_let_somebody_in(
+    api: ApiClient, app: ASGIApp, manager: httpx.AsyncClient, store: Store, shared: SharedCustomer
+) -> None:
+    path = f"{CUSTOMERS}/{shared.id}"
+    whole = await api.get(path)
+    result_value(await api.http.put(path, json={**whole, "Active": True}))
+    single = await api.ledger.add(
+        Coworker, FullName="Eve", Email=f"eve{shared.id}@x.example", Businesses=(shared.home,), Active=True
+    )
+    for purpose in ("sign-in", "frame"):
+        refused = await manager.post(LINKS, json={"CoworkerId": shared.id, "Purpose": purpose})
+        assert (refused.status_code, refused.json()["Message"]) == (403, LINK_MESSAGE)
+        result_value(await manager.post(LINKS, json={"CoworkerId": single, "Purpose": purpose}))
+    result_value(await api.post(LINKS, {"CoworkerId": shared.id}))
+    async with browser(app, token_of(manager)) as console:
+        page = await console.post(f"/console/customers/{shared.id}/link", data={"purpose": "sign-in", "minutes": "60"})
+    assert page.status_code == 403
+    assert LINK_MESSAGE in page.text
+    # The link goes to the customer's own address, which only the same users change, as they do its user.
+    mailing = build_app(store, Settings(mail=MailSettings(host="mail.example")), api.clock)
+    async with http_client(mailing, token_of(manager)) as http:
+        assert result_value(await http.post(f"{LINKS}/send", json={"CoworkerId": shared.id}))["Email"] == whole["Email"]
+    # Credit at another location is enough, whatever locations the record names.
+    await api.create_credit("9.00", CoworkerId=single, BusinessId=shared.away)
+    assert (await manager.post(LINKS, json={"CoworkerId": single})).status_code == 403
+    own_user = result_value(
+        await manager.post(USERS, json={"FullName": "Own", "Email": f"own{shared.id}@x.example", "Language": 1,
+                                        "Active": True, "Businesses": [shared.home]})
+    )  # fmt: skip
+    for customer in (shared.id, single):
+        stored = await api.get(f"{CUSTOMERS}/{customer}")
+        for change in ({"Email": f"own{shared.id}@x.example"}, {"UserId": own_user["Id"]}):
+            refused = await manager.put(f"{CUSTOMERS}/{customer}", json={**stored, **change})
+            assert (refused.status_code, refused.json()["Message"]) == (403, CONTACT_MESSAGE), change
+        upper = {**stored, "Email": stored["Email"].upper(), "NickName": "A"}
+        result_value(await manager.put(f"{CUSTOMERS}/{customer}", json=upper))
+    # Nor do they set the password of the user who is the member.
+    member = await api.ledger.get(Coworker, single)
+    user = f"{USERS}/{member['UserId']}"
+    for answer in (
+        await manager.put(user, json={**await api.get(user), "NewPassword": "a new password of theirs"}),
+        await manager.delete(user),
+        await manager.post("/api/auth/second-factor/remove", json={"UserId": member["UserId"], "Reason": "lost"}),
+    ):
+        assert (answer.status_code, answer.json()["Message"]) == (403, FOREIGN_LOCATION_MESSAGE)
+    result_value(await api.http.put(user, json={**await api.get(user), "NewPassword": "a new password of hers"}))

@@ -22,6 +22,7 @@ from creditdesk.api.query_params import DEFAULT_PAGE_SIZE, PAGE, SIZE
 from creditdesk.api.responses import JsonBytesResponse, action_body, json_response
 from creditdesk.auth.audit_trail import AuditAction, event_of_request, record_event
 from creditdesk.auth.authenticator import Authenticator
+from creditdesk.auth.customers import LINK_MESSAGE, require_all_locations
 from creditdesk.auth.member_links import DEFAULT_LINK_MINUTES, MAX_LINK_MINUTES, LinkPurpose, create_link
 from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
@@ -180,7 +181,10 @@ async def require_customer(session: ReadSession, customer_id: int, principal: Pr
 async def _create_link(
     authenticator: Authenticator, api: ApiContext, request: Request, context: RequestContext, _id: int
 ) -> Response:
-    """Creates a link; it is shown once and never stored, so the response has no idempotency key."""
+    """Creates a link; it is shown once and never stored, so the response has no idempotency key.
+
+    For callers who see all locations of the customer; the others let it be sent by e-mail.
+    """
     require_role(context.principal, Coworker, "update")
     body = await read_body(request, MAX_LINK_BODY_BYTES, api.settings.body_seconds)
     params = Params(_LINK, parse_body(body, request.headers.get("content-type", "")))
@@ -190,6 +194,7 @@ async def _create_link(
     signer = await authenticator.link_signer(context.now)
     async with api.store.write_session() as session:
         await require_customer(session, customer_id, context.principal)
+        await require_all_locations(session, (customer_id,), context.principal, LINK_MESSAGE)
         link = await create_link(
             session, customer_id, purpose, params[LINK_MINUTES] or DEFAULT_LINK_MINUTES, signer, context
         )

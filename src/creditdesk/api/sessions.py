@@ -21,7 +21,7 @@ from creditdesk.auth.permission import require_role
 from creditdesk.auth.scope import scope_filters
 from creditdesk.auth.sessions import EndReason, end_sessions, find_session, sessions_of
 from creditdesk.auth.token_responses import TokenError
-from creditdesk.auth.users import require_rights, user_rights
+from creditdesk.auth.users import require_rights_over
 from creditdesk.entities.sys.user import User
 from creditdesk.schema.entity import Record, Verb
 from creditdesk.schema.errors import NotFound
@@ -105,7 +105,7 @@ async def require_user(session: ReadSession, user_id: int, principal: Principal,
     if user is None:
         raise NotFound
     if verb != "get":
-        require_rights(principal, await user_rights(session, {}, user))
+        await require_rights_over(session, principal, user)
 
 
 def _show(session: Record, principal: Principal) -> dict[str, Any]:

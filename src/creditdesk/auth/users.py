@@ -2,14 +2,17 @@
 
 A principal may write a user or user role only if it holds every right that the record has before
 and after; an unrestricted one holds all. So a manager can neither create an administrator nor take
-over the account of one. Nobody deletes the own user.
+over the account of one. The user of a customer has the rights of a member at each location of the
+customer. Nobody deletes the own user.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from creditdesk.auth.credentials import delete_credential, normalize_login, save_credential
+from creditdesk.auth.customers import customers_of_user, require_all_locations
 from creditdesk.auth.encryption import NO_CIPHER, SecretCipher
 from creditdesk.auth.passwords import Passwords
 from creditdesk.auth.principal import granted_role_names, role_names_of
@@ -25,6 +28,8 @@ from creditdesk.schema.errors import NotFound, PermissionDenied, StateConflict, 
 from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, ForwardingService, Principal, RequestContext
+
+FOREIGN_LOCATION_MESSAGE: Final = "You cannot give or change rights at a location that is not yours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,16 @@ def require_rights(principal: Principal, rights: Rights) -> None:
     if rights.admin:
         raise PermissionDenied("Only a full administrator may write an administrator")
     if principal.locations is not None and not rights.locations <= principal.locations:
-        raise PermissionDenied("You cannot give or change rights at a location that is not yours")
+        raise PermissionDenied(FOREIGN_LOCATION_MESSAGE)
     if not rights.roles <= principal.roles:
         missing = ", ".join(sorted(rights.roles - principal.roles))
         raise PermissionDenied(f"You cannot give or change roles that you do not hold: {missing}")
+
+
+async def require_rights_over(session: ReadSession, principal: Principal, user: Record) -> None:
+    """Raises PermissionDenied unless the principal holds every right of a user, and sees all locations of its customers."""
+    require_rights(principal, await _user_rights(session, {}, user))
+    await _require_customers(session, principal, user["Id"])
 
 
 class UserService(ForwardingService):
@@ -63,7 +74,7 @@ class UserService(ForwardingService):
         self._cipher = cipher
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
-        require_rights(context.principal, await user_rights(session, record, {}))
+        require_rights(context.principal, await _user_rights(session, record, {}))
         email = _email(record, {})
         await _require_free_email(session, email, context.principal, None)
         user_id = await super().create(session, entity, record, context)
@@ -80,8 +91,8 @@ class UserService(ForwardingService):
     ) -> None:
         user_id = before["Id"]
         stored = await _get_stored(session, User, user_id)
-        rights_before = await user_rights(session, {}, stored)
-        rights_after = await user_rights(session, record, stored)
+        rights_before = await _user_rights(session, {}, stored)
+        rights_after = await _user_rights(session, record, stored)
         if user_id == context.principal.user_id and rights_before.admin and rights_after.locations:
             # An administrator of locations may edit itself, and stays one: only an administrator
             # without locations is unrestricted.
@@ -89,6 +100,7 @@ class UserService(ForwardingService):
             rights_after = Rights(False, rights_after.locations, rights_after.roles)
         require_rights(context.principal, rights_before)
         require_rights(context.principal, rights_after)
+        await _require_customers(session, context.principal, user_id)
         await _require_administrator_left(session, stored, stored | record)
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"] or ""):
@@ -105,7 +117,7 @@ class UserService(ForwardingService):
         if user_id == context.principal.user_id:
             raise StateConflict("You cannot delete your own user: ask another administrator.")
         stored = await _get_stored(session, User, user_id)
-        require_rights(context.principal, await user_rights(session, {}, stored))
+        await require_rights_over(session, context.principal, stored)
         await _require_administrator_left(session, stored, {})
         await delete_credential(session, user_id)
         await forget_views(session, user_id)
@@ -170,6 +182,12 @@ class UserRoleService(ForwardingService):
         await super().delete(session, entity, before, context)
 
 
+async def _require_customers(session: ReadSession, principal: Principal, user_id: int) -> None:
+    if user_id != principal.user_id:
+        customers = await customers_of_user(session, user_id)
+        await require_all_locations(session, customers, principal, FOREIGN_LOCATION_MESSAGE)
+
+
 def _is_full_administrator(user: Record) -> bool:
     return bool(user.get("IsAdmin") and user.get("Active") and user.get("APIAccess") and not user.get("Businesses"))
 
@@ -191,7 +209,7 @@ def _may_call(user: Record) -> bool:
     return bool(user["Active"] and user["APIAccess"])
 
 
-async def user_rights(session: ReadSession, record: Record, before: Record) -> Rights:
+async def _user_rights(session: ReadSession, record: Record, before: Record) -> Rights:
     admin = record["IsAdmin"] if "IsAdmin" in record else before.get("IsAdmin")
     return Rights(
         bool(admin),

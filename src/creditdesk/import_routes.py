@@ -36,6 +36,7 @@ from creditdesk.transfer.files import FILE_SUFFIXES
 from creditdesk.transfer.import_batches import (
     KINDS,
     BatchState,
+    FileIds,
     begin,
     delete_abandoned,
     delete_batch,
@@ -91,11 +92,11 @@ async def run_imports(api: ApiContext, seconds: float) -> str:
     """Takes parts of the imports that wait, for at most so long; what is left makes the job due again."""
     await delete_abandoned(api.store, api.clock() - ABANDONED_AFTER)
     done = 0
-    running = await find_running(api.store)
+    running, file_ids = await find_running(api.store), FileIds()
     ends = time.monotonic() + seconds
     for batch_id in running:
         while time.monotonic() < ends and await take_part(
-            api.store, batch_id, partial(delete_record, api), api.clock()
+            api.store, batch_id, partial(delete_record, api), api.clock(), file_ids
         ):
             done += 1
     if await find_running(api.store):
@@ -106,8 +107,8 @@ async def run_imports(api: ApiContext, seconds: float) -> str:
 
 async def _take_parts(api: ApiContext, batch_id: int, seconds: float) -> None:
     """Takes parts of a batch for so long."""
-    ends = time.monotonic() + seconds
-    while await take_part(api.store, batch_id, partial(delete_record, api), api.clock()):
+    ends, file_ids = time.monotonic() + seconds, FileIds()
+    while await take_part(api.store, batch_id, partial(delete_record, api), api.clock(), file_ids):
         if time.monotonic() >= ends:
             return
 

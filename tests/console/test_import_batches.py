@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import jsonschema_rs
@@ -17,7 +18,7 @@ from creditdesk.import_documents import BATCH_SCHEMA, SUMMARIES_SCHEMA
 from creditdesk.import_routes import run_imports
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
-from creditdesk.transfer import import_batches
+from creditdesk.transfer import import_batches, part_writer
 from tests.support.api_client import CREDITS, ApiClient
 from tests.support.users import create_location
 
@@ -144,8 +145,10 @@ async def test_a_row_in_conflict_and_one_of_another_length_are_refused_alone(
 
 @pytest.mark.usefixtures("hurried")
 async def test_rows_refer_to_each_other_across_the_parts_of_a_file(
-    client: httpx.AsyncClient, api: ApiClient, take_imports: Job
+    client: httpx.AsyncClient, api: ApiClient, take_imports: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read = Mock(side_effect=part_writer.row_ids)
+    monkeypatch.setattr(import_batches, "row_ids", read)
     place, kind, count = api.ledger.business, api.ledger.resource_type, 25
     first = 1 + max(each["Id"] for each in await api.list_records(RESOURCES))
     last, missing = first + count - 1, 987_654
@@ -162,6 +165,8 @@ async def test_rows_refer_to_each_other_across_the_parts_of_a_file(
             f"Resource.LinkedResources refers to the missing Resource {missing}; the reference is cleared"
         ], act
     assert done["State"] == "imported"
+    # Each of the two requests and of the two runs of the job reads the three parts once.
+    assert read.call_count == 4 * 3
     for number, members in ((first, [first + 1, last]), (last, [first]), (first + 12, [last])):
         assert (await api.get(f"{RESOURCES}/{number}"))["LinkedResources"] == members
 

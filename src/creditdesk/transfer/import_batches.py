@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -121,22 +122,41 @@ async def begin(
     await session.update(ImportPart, [(part["Id"], reset) for part in parts])
 
 
-async def take_part(store: Store, batch_id: int, delete: RecordRemoval, now: datetime) -> bool:
-    """Takes the next rows of a batch; False where nothing is left to do."""
+@dataclass(slots=True)
+class FileIds:
+    """The records of a file, to which rows of any part may refer: read once, and kept while parts of it are taken."""
+
+    _file: tuple[object, ...] = ()
+    _ids: frozenset[int] = frozenset()
+
+    async def of_batch(self, session: WriteSession, batch: Record) -> frozenset[int]:
+        """The Ids that rows of the batch name as their own; none where its records do not refer to each other."""
+        if not refers_to_itself(KINDS[batch["Kind"]]):
+            return frozenset()
+        file = tuple(batch[name] for name in ("Id", "Fields", "Numbers", "Dates"))
+        if file != self._file:
+            self._ids, self._file = await _read_file_ids(session, batch), file
+        return self._ids
+
+
+async def take_part(store: Store, batch_id: int, delete: RecordRemoval, now: datetime, file_ids: FileIds) -> bool:
+    """Takes the next rows of a batch; False where nothing is left to do. Callers that go on pass the same `file_ids`."""
     for size in _SIZES[:-1]:
         with suppress(Conflict):
-            return await _take(store, batch_id, size, delete, now)
-    return await _take(store, batch_id, _SIZES[-1], delete, now)
+            return await _take(store, batch_id, size, delete, now, file_ids)
+    return await _take(store, batch_id, _SIZES[-1], delete, now, file_ids)
 
 
-async def _take(store: Store, batch_id: int, size: int, delete: RecordRemoval, now: datetime) -> bool:
+async def _take(
+    store: Store, batch_id: int, size: int, delete: RecordRemoval, now: datetime, file_ids: FileIds
+) -> bool:
     async with store.write_session() as session:
         work = await _next_part(session, batch_id)
         if work is None:
             return False
         batch, part = work
         if part is not None and batch["State"] == BatchState.IMPORTING:
-            await _save(session, part, size, await _write_rows(session, batch, part, size, now), now)
+            await _save(session, part, size, await _write_rows(session, batch, part, size, now, file_ids), now)
             return True
     if part is None:
         await _end(store, batch, now)
@@ -147,7 +167,7 @@ async def _take(store: Store, batch_id: int, size: int, delete: RecordRemoval, n
     result = PartResult()
     with suppress(_RolledBack):
         async with store.write_session() as session:
-            result = await _write_rows(session, batch, part, size, now)
+            result = await _write_rows(session, batch, part, size, now, file_ids)
             raise _RolledBack
     async with store.write_session() as session:
         if await _next_part(session, batch_id) == work:
@@ -167,25 +187,26 @@ async def _next_part(session: WriteSession, batch_id: int) -> tuple[Record, Reco
     return batch, await find_first(session, ImportPart, where(ImportPart, BatchId=batch_id, IsDone=False))
 
 
-async def _write_rows(session: WriteSession, batch: Record, part: Record, size: int, now: datetime) -> PartResult:
+async def _write_rows(
+    session: WriteSession, batch: Record, part: Record, size: int, now: datetime, file_ids: FileIds
+) -> PartResult:
     """Writes the next rows of a part; a size of 0 refuses the next row, which was alone in a conflict."""
     taken, entity = part["Taken"], KINDS[batch["Kind"]]
     rows = _rows(batch, part, slice(taken, taken + max(size, 1)))
     if not size:
         message = f"row {part['FirstRow'] + taken}: has a value of another record; the row is refused"
         return PartResult(refused=1, messages=[message], message_count=1)
-    file_ids = await _file_ids(session, batch) if refers_to_itself(entity) else frozenset()
-    return await write_part(session, entity, rows, _format_of(batch), now, file_ids)
+    return await write_part(session, entity, rows, _format_of(batch), now, await file_ids.of_batch(session, batch))
 
 
 def _format_of(batch: Record) -> FileFormat:
     return FileFormat(batch["Numbers"], batch["Dates"])
 
 
-async def _file_ids(session: WriteSession, batch: Record) -> frozenset[int]:
-    """The records of the file, to which rows of any part may refer."""
+async def _read_file_ids(session: WriteSession, batch: Record) -> frozenset[int]:
     entity, found = KINDS[batch["Kind"]], set[int]()
-    for part in await session.find(ImportPart, where(ImportPart, BatchId=batch["Id"])):
+    for named in await session.find(ImportPart, where(ImportPart, BatchId=batch["Id"]), columns=("Id",)):
+        [part] = await session.find(ImportPart, where(ImportPart, Id=named["Id"]))
         found |= await asyncio.to_thread(
             lambda rows: row_ids(entity, _rows(batch, rows, slice(None)), _format_of(batch)), part
         )

@@ -1,7 +1,7 @@
-"""The audit trail: who did what beside the ledger, when and from where (rule 39).
+"""The audit trail: who did what outside of the ledger, when and from where (rule 39).
 
-Records are append-only and chained like journal entries. Writers take turns at the chain's head, so
-an event is recorded last in its transaction.
+Records are append-only and chained like journal entries. Writers lock the chain's head, so an event is recorded
+last in its transaction.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HEAD_ID: Final = 1
 GENESIS: Final = sha256(b"creditdesk audit trail 1").digest()
 """The digest before the first record."""
 UNKNOWN_ACTOR: Final = "unknown"
-"""Who failed to sign in with an e-mail that no user has; the text may be a password."""
+"""The actor of a failed sign-in of an unknown user. The entered text is not recorded: it may be a password."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -11,7 +11,7 @@ from creditdesk.schema.service import ForwardingService, RequestContext
 
 
 class AuditedService(ForwardingService):
-    """Of secrets it records only that they were set."""
+    """Wraps an `EntityService`. Of secrets it records only that they were set."""
 
     async def create(self, session: WriteSession, entity: type[Entity], record: Record, context: RequestContext) -> int:
         record_id = await super().create(session, entity, record, context)

@@ -37,7 +37,7 @@ from creditdesk.settings import AuthSettings
 MAX_CACHED_PASSWORDS: Final = 10_000
 MAX_CLIENT_ID_LENGTH: Final = 320
 FRAME_TOKEN_SECONDS: Final = 60
-"""Lifetime of the access token by which one view of a frame link reads."""
+"""The lifetime of the access token of one view of a frame link."""
 _SIGN_IN_MESSAGE: Final = "Sign in with a valid token, or with e-mail and password"
 
 
@@ -125,7 +125,7 @@ class Authenticator:
     async def sign_in_by_link(
         self, form: Mapping[str, str], client_id: str | None, now: datetime, origin: RequestOrigin = NO_ORIGIN
     ) -> TokenResponse:
-        """Opens the session of the sign-in link in `link`, which is good once."""
+        """Opens the session of the sign-in link in `link`, which is valid once."""
         client = _client_of(form, client_id) or MEMBER_LINK_GRANT
         signer = await self.link_signer(now)
         async with self._store.write_session() as session:
@@ -140,7 +140,7 @@ class Authenticator:
         return (await self._access_tokens(now)).issue(user_id, session_id, now, FRAME_TOKEN_SECONDS)
 
     async def link_signer(self, now: datetime) -> LinkSigner:
-        """What signs the links of members."""
+        """The signer of member links."""
         if self._links is None:
             self._links = LinkSigner(await signing_secret(self._store, self._settings, now), self._settings)
         return self._links
@@ -162,7 +162,7 @@ class Authenticator:
         return await self._token_response(issued, now)
 
     async def session_of_token(self, authorization: str, now: datetime) -> int | None:
-        """The session of a Bearer token that is still good; None for anything else."""
+        """The session of a valid Bearer token; None for anything else."""
         scheme, _, token = authorization.partition(" ")
         snapshot = await self._authenticate_bearer(token.strip(), now) if scheme.lower() == "bearer" else None
         return snapshot.principal.session_id if snapshot and snapshot.principal else None
@@ -215,7 +215,7 @@ class Authenticator:
         login_and_password = _parse_basic(credentials)
         if login_and_password is None:
             return None
-        # A header that arrives many times at once is verified once and cached for the others.
+        # A header in many concurrent requests is verified once and cached for the others.
         async with self.sign_in_service.slot():
             if cached := await self._cached_basic(header_digest, now):
                 return cached

@@ -23,9 +23,9 @@ MAX_LOGIN_LENGTH: Final = 320
 
 
 def normalize_login(email: str) -> str:
-    """The e-mail as sign-ins compare it: in Unicode's form NFKC, without case and surrounding spaces.
+    """The e-mail as sign-ins compare it: case-folded, in Unicode's form NFKC, without surrounding spaces.
 
-    Empty, which matches no user, for text that cannot be an e-mail.
+    Returns an empty text, which matches no user, for text that cannot be an e-mail.
     """
     login = fold_compatible(email)
     return login if len(login) <= MAX_LOGIN_LENGTH and login.isprintable() else ""
@@ -46,7 +46,7 @@ async def find_credential_by_login(session: ReadSession, login: str) -> Record |
 async def find_user_id(session: ReadSession, email: str) -> int | None:
     """The id of the user with this e-mail, as sign-ins compare it; None without one.
 
-    A user that was imported has no credential, and is found by its e-mail alone.
+    An imported user has no credential and is found only by its e-mail.
     """
     credential = await find_credential_by_login(session, normalize_login(email))
     if credential is not None:
@@ -68,8 +68,8 @@ async def save_credential(
 ) -> None:
     """Creates or updates a user's credential.
 
-    None leaves a secret as it is; an empty `totp_secret` turns the second factor off. Saving
-    unchanged values revokes nothing. The session `keep_session` goes on with its access token.
+    None keeps a secret; an empty `totp_secret` turns the second factor off. Saving unchanged values revokes nothing.
+    The session `keep_session` stays open with its access token.
     """
     stored = await find_credential(session, user_id)
     encrypted = cipher.encrypt(totp_secret) if totp_secret else None

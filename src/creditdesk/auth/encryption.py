@@ -1,6 +1,6 @@
-"""Encryption of secrets in the database: the keys that sign, and the seeds of one-time codes.
+"""Encryption of secrets in the database: signing keys, and the seeds of one-time codes.
 
-The keys come from the settings or a key file, so that a copy of the database alone reveals nothing.
+Encryption keys come from the settings or a key file, so a copy of the database alone reveals no secret.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ class EncryptionKeyError(ValueError):
 class SecretCipher:
     """Encrypts with the first of its keys and decrypts with any of them; keys are Fernet keys.
 
-    Without keys it stores secrets as they are. It returns stored secrets that no key encrypted as
-    they are.
+    Without keys it stores secrets unencrypted. It returns unencrypted stored secrets unchanged.
     """
 
     def __init__(self, keys: str = "") -> None:
@@ -69,7 +68,7 @@ class SecretCipher:
 
 
 NO_CIPHER: Final = SecretCipher()
-"""Stores secrets as they are."""
+"""Stores secrets unencrypted."""
 
 
 def generate_encryption_key() -> str:

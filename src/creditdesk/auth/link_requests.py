@@ -28,11 +28,11 @@ from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.settings import AuthSettings
 
 OWN_LINK_MINUTES: Final = 60
-"""How long a link is good that a member sends to itself."""
+"""How long a link is valid that a member requests for itself."""
 SENDING_TIME: Final = timedelta(days=1)
-"""For how long sending is tried, and how long a request is kept afterwards."""
+"""How long sending is retried, and how long a request is kept afterwards."""
 REPEAT_TIME: Final = timedelta(minutes=5)
-"""A second request for an e-mail within this time sends nothing: the first one's link is on its way."""
+"""A second request for an e-mail within this time sends nothing: the first link is on its way."""
 MAX_LINKS_OF_EMAIL: Final = 5
 LINK_SENT: Final = "sent"
 """The result of a request whose link was sent."""
@@ -48,7 +48,7 @@ async def request_own_link(
 ) -> None:
     """Stores the request of a member who is not signed in.
 
-    Raises RateLimited after several requests, ValidationError for a text that can be no e-mail.
+    Raises RateLimited after several requests, ValidationError for a text that cannot be an e-mail.
     """
     login = normalize_login(email)
     if "@" not in login:
@@ -96,7 +96,7 @@ async def find_due_requests(session: ReadSession, now: datetime) -> Sequence[Rec
 
 
 class LinkRequestState(StrEnum):
-    """What became of a request."""
+    """The state of a request."""
 
     QUEUED = "queued"
     RETRYING = "retrying"
@@ -112,7 +112,7 @@ def link_request_state(request: Record) -> LinkRequestState:
 
 
 async def find_requests_of(session: ReadSession, customer: Record) -> Sequence[Record]:
-    """The latest requests for links of a customer, the newest first: those of operators, and those for its e-mail."""
+    """The latest link requests of a customer, newest first: those of operators, and those for its e-mail."""
     order = Order(LinkRequest.meta().columns["Id"], descending=True)
     login = normalize_login(customer["Email"] or "")
     of_operators = await session.find(
@@ -128,10 +128,10 @@ async def find_requests_of(session: ReadSession, customer: Record) -> Sequence[R
 async def create_requested_links(
     session: WriteSession, request: Record, signer: LinkSigner, now: datetime
 ) -> Mapping[str, Sequence[tuple[str, str]]]:
-    """New links by the e-mail that they go to, each with the customer's name; none where nobody may sign in.
+    """New links by the e-mail that they go to, each with the customer's name; none if nobody may sign in.
 
-    They go to the address that the customer has, never to the text that was typed: two addresses may
-    look alike. Each link is on record.
+    A link goes to the customer's stored address, never to the entered text: two addresses may look alike. Each link is
+    recorded in the audit trail.
     """
     links: dict[str, list[tuple[str, str]]] = {}
     for customer in await _customers(session, request):
@@ -167,7 +167,7 @@ async def _customers(session: ReadSession, request: Record) -> Sequence[Record]:
 
 
 async def postpone_request(session: WriteSession, request: Record, reason: str, now: datetime) -> None:
-    """Leaves a request for later, with waits that double up to an hour; after `ExpireDate` it ends."""
+    """Schedules another attempt, after waits that double up to an hour; ends the request after `ExpireDate`."""
     wait = min(timedelta(minutes=2 ** min(request["Attempts"], 10)), _LONGEST_WAIT)
     next_attempt = now + wait if now + wait < request["ExpireDate"] else None
     change = {"Attempts": request["Attempts"] + 1, "NextAttemptOn": next_attempt, "Result": reason}
@@ -175,7 +175,7 @@ async def postpone_request(session: WriteSession, request: Record, reason: str, 
 
 
 async def end_request(session: WriteSession, request: Record, result: str, now: datetime) -> None:
-    """Marks a request as done, or as one that cannot be."""
+    """Marks a request as done, or as impossible."""
     change = {"Attempts": request["Attempts"] + 1, "NextAttemptOn": None, "Result": result}
     await session.update(LinkRequest, [(request["Id"], change | update_stamp(now, None))])
 

@@ -1,12 +1,12 @@
 """Growing waits after failed sign-ins, counted in the database for all workers.
 
-Nobody is kept out by the guesses of others. Wrong passwords count for the pair of login and address,
-or for the client where it is known: by a device secret of an earlier sign-in, or by a refresh token
-that is still valid. The first failures of a pair are free; from an address with many failures, only
-the first. Wrong one-time codes count for the user from any address, as who guesses them has the password.
+Guesses by others lock nobody out. Wrong passwords count for the pair of login and address, or for the client if
+it is known, by a device secret of an earlier sign-in or by a valid refresh token. The first failures of a pair
+cause no wait; from an address with many failures, only the first one does not. Wrong one-time codes count for the
+user from any address, because guessing them requires the password.
 
-Unknown accounts count like known ones. Logins are stored as hashes, as users enter passwords in the
-wrong field.
+Unknown accounts count like known ones. Logins are stored as hashes, because users enter passwords in the wrong
+field.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from creditdesk.schema.repository import ReadSession, WriteSession, delete_match
 from creditdesk.settings import AuthSettings
 
 WINDOW: Final = timedelta(days=1)
-"""For how long a failure counts."""
+"""How long a failure counts."""
 FREE_FAILURES_AT_BUSY_ADDRESS: Final = 1
 BUSY_ADDRESS_FAILURES: Final = 50
-"""Failures of one address, over all logins, after which its pairs have one free failure."""
+"""The failures of one address, over all logins, after which its pairs have only one failure without a wait."""
 _LONGEST_EXPONENT: Final = 30
 _DELETE_BATCH_SIZE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class LoginCounters:
-    """What the failures of a sign-in count for, as hashes: the client or pair, and the address."""
+    """The counters of failures of a sign-in, as hashes: of the client or pair, and of the address."""
 
     client: str
     address: str | None
@@ -61,7 +61,7 @@ def link_counters(login: str, address: str | None) -> LoginCounters:
 async def retry_after_seconds(
     session: ReadSession, counters: LoginCounters, settings: AuthSettings, now: datetime
 ) -> int:
-    """The seconds until this sign-in may be tried; 0 for now."""
+    """The seconds until this sign-in may be tried; 0 if it may be tried now."""
     free = settings.sign_in_free_failures
     if not free:
         return 0

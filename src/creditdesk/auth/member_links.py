@@ -39,7 +39,7 @@ _WRONG_LINK: Final = "The link is not valid, or it has expired. Please ask for a
 
 
 class LinkPurpose(StrEnum):
-    """What a link is for; none is good for the other."""
+    """What a link is for. A link of one purpose is not valid for another."""
 
     SIGN_IN = "sign-in"
     FRAME = "frame"
@@ -47,7 +47,7 @@ class LinkPurpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MemberLink:
-    """A link: its token, what it is for, and until when."""
+    """A link: its token, purpose and expiry."""
 
     token: str
     purpose: LinkPurpose
@@ -72,7 +72,7 @@ class _LinkClaims:
 class LinkSigner:
     """Signs and reads links with one key, which is not that of access tokens.
 
-    A link lasts no longer than the session that it opens, as that is how its second use is noticed.
+    A link lasts no longer than the session that it opens, because that session shows that the link was used.
     """
 
     def __init__(self, secret: str, settings: AuthSettings) -> None:
@@ -106,7 +106,7 @@ async def create_link(
     signer: LinkSigner,
     context: RequestContext,
 ) -> MemberLink:
-    """A link for a customer, who becomes a user where it is none yet.
+    """Creates a link for a customer, and a user for a customer without one.
 
     Raises ValidationError for a customer without an e-mail of its own, StateConflict for one that is
     archived or not active, or whose user is not active, PermissionDenied for one with the e-mail of a user whom the
@@ -140,7 +140,7 @@ async def create_link(
 
 
 async def _user_of(session: WriteSession, customer: Record, context: RequestContext) -> Record:
-    """The user of a customer, created without any right where it has none."""
+    """The user of a customer; created without any rights if there is none."""
     user_id = customer["UserId"]
     if not user_id:
         user_id = await create_user(
@@ -167,8 +167,8 @@ async def sign_in_by_link(
 ) -> IssuedToken:
     """Opens the session of a sign-in link, once; its identifier becomes that of the session.
 
-    Raises TokenError for a link that is not valid any more: after its expiry or first use, or after a
-    new password of its user.
+    Raises TokenError for a link that is no longer valid: after its expiry, its first use, or a change of its user's
+    password.
     """
     claims = signer.read(token, LinkPurpose.SIGN_IN, now)
     credential = await find_credential(session, claims.user_id) if claims else None
@@ -192,7 +192,7 @@ async def sign_in_by_link(
 
 
 async def session_of_frame(session: ReadSession, token: str, signer: LinkSigner, now: datetime) -> tuple[int, int]:
-    """The user and the session of a frame link. Raises Unauthenticated where it is not valid any more."""
+    """The user and the session of a frame link. Raises Unauthenticated if it is no longer valid."""
     claims = signer.read(token, LinkPurpose.FRAME, now)
     opened = await find_session(session, claims.session_id) if claims else None
     if claims is None or opened is None or opened["EndedOn"] is not None:

@@ -1,4 +1,4 @@
-"""Members: users who are customers, and see their own records alone."""
+"""Members: users who are customers, and see only their own records."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _READABLE: Final = (
 MEMBER_ROLES: Final = frozenset(
     {READ_ROLE.lower(), *(entity.roles[verb].lower() for entity in _READABLE for verb in ("list", "get"))}
 )
-"""What a member may read, of its own records. Records with notes of the operator are not among it."""
+"""The entities of which a member may read its own records. None has notes of the operator."""
 
 
 async def load_member(session: ReadSession, user: Record, customer_id: int | None = None) -> Principal | None:
-    """The member that a user is, of all its customers or of one; None where it is none.
+    """The user as a member, of all its customers or of one; None if it is not a member.
 
     Customers that are archived or not active do not count.
     """

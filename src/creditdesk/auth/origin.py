@@ -10,10 +10,8 @@ from typing import Final
 class RequestOrigin:
     """The network address and the User-Agent header of a request, where they are known.
 
-    By `device_secret`, a text that a client keeps for itself, or by a valid `refresh_token` it is
-    recognised as a client that the user has signed in with before.
-
-    `has_client_credentials`: the client sent HTTP Basic credentials of its own.
+    A client that the user has signed in with before is recognised by `device_secret`, a text that only the client
+    has, or by a valid `refresh_token`. `has_client_credentials`: the client sent HTTP Basic credentials of its own.
     """
 
     address: str | None = None

@@ -1,7 +1,7 @@
 """Argon2id password hashes, computed and verified in threads of their own.
 
-A new password that zxcvbn guesses in less than a million tries is refused: its word lists know common
-passwords, names, dates and keyboard patterns.
+Rejects a new password that zxcvbn estimates at less than a million guesses: it knows common passwords, names, dates
+and keyboard patterns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 MAX_PASSWORD_LENGTH: Final = 1024
 MAX_ESTIMATED_LENGTH: Final = 72
-"""The estimate takes time that grows faster than the length."""
+"""Longer passwords are estimated by their start: the time of the estimate grows faster than the length."""
 MIN_STRENGTH: Final = 2
 """Of zxcvbn's 0 to 4: at least a million guesses."""
 

@@ -1,4 +1,4 @@
-"""Who sees which saved views: one's own, and those that are shared with one's location or role."""
+"""Which saved views a user sees: its own, and those that are shared with its location or role."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def forget_views(session: WriteSession, user_id: int) -> None:
 
 
 async def unshare_views(session: WriteSession, user_role_id: int) -> None:
-    """Makes the views that are shared with a role their users' own again, before the role is deleted."""
+    """Ends the sharing of views with a role that is about to be deleted."""
     shared = await session.find(SavedView, where(SavedView, UserRoleId=user_role_id), columns=("Id",))
     values = {"Shared": False, "BusinessId": None, "UserRoleId": None}
     await session.update(SavedView, [(view["Id"], values) for view in shared])

@@ -1,6 +1,6 @@
 """Scope: the filters that limit a principal to records of its locations, and a member to its own.
 
-Every list, read, total and write uses them, so a record out of scope does not exist for any.
+Every list, read, total and write uses them, so a record out of scope does not exist for the principal.
 """
 
 from __future__ import annotations

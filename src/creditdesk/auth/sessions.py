@@ -1,6 +1,6 @@
 """Sessions of users: opened by a sign-in, ended by log-out, a stolen token or a new password.
 
-An ended session refuses all its tokens at once, in every process: `EndedOn` is a cached field.
+The tokens of an ended session are void at once, in every process: `EndedOn` is a cached field.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ async def find_session_of_family(session: ReadSession, family: str) -> Record | 
 
 
 async def known_client(session: ReadSession, user_id: int, origin: RequestOrigin, now: datetime) -> str | None:
-    """A name of the client, if the user has signed in with it before; None for any other."""
+    """A name of the client if the user has signed in with it before, else None."""
     if device := _device_hash(origin):
         sessions = await session.find(UserSession, where(UserSession, UserId=user_id, DeviceHash=device))
         if any(each["EndReason"] != EndReason.REPLAYED for each in sessions):
@@ -103,12 +103,12 @@ async def known_client(session: ReadSession, user_id: int, origin: RequestOrigin
 
 
 def hash_token(token: str) -> str:
-    """What the database has of an opaque token."""
+    """The hash of an opaque token, which is all that the database stores of it."""
     return sha256(token.encode(errors="replace")).hexdigest()
 
 
 def _device_hash(origin: RequestOrigin) -> str | None:
-    """The hash of a device secret; None for a text that is too short to be one."""
+    """The hash of a device secret; None if it is too short."""
     secret = origin.device_secret or ""
     return hash_token(f"device:{secret}") if len(secret) >= MIN_DEVICE_SECRET_LENGTH else None
 
@@ -116,7 +116,7 @@ def _device_hash(origin: RequestOrigin) -> str | None:
 async def end_sessions(
     session: WriteSession, sessions: Sequence[Record], reason: EndReason, now: datetime
 ) -> list[Record]:
-    """Ends those that are open and deletes their refresh tokens; returns the sessions it ended."""
+    """Ends the open ones of these sessions and deletes their refresh tokens; returns the sessions that it ended."""
     ended = [each for each in sessions if each["EndedOn"] is None]
     if ended:
         change = {"EndedOn": now, "EndReason": reason.value, **update_stamp(now, None)}

@@ -53,7 +53,7 @@ from creditdesk.telemetry.metrics import RETRIES, SIGN_INS
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPassword:
-    """The credential whose password was right, and what failures of this client count for."""
+    """The credential whose password was right, and the failure counters of this client."""
 
     credential: Record
     counters: LoginCounters
@@ -127,7 +127,7 @@ class SignIn:
 
         An accepted one-time code is not accepted again. Raises TokenError or RateLimited.
         """
-        # The first records of the audit trail compete for its start.
+        # Concurrent first records of the audit trail conflict.
         return await retry_conflict(
             partial(self._open_session, email, password, code, client_id, now, origin),
             partial(RETRIES.count, "conflict"),
@@ -191,7 +191,7 @@ class SignIn:
             password_hash = await self._passwords.hash(new_password, "NewPassword", user["Email"])
         async with self._store.write_session() as session:
             credential = await find_credential(session, user_id)
-            # Of two first passwords at once, the second waits here and then finds the first one's.
+            # Serialises concurrent first passwords: the second one finds the first.
             await session.lock(Credential, [credential["Id"]] if credential else [])
             user = await require_first_password(session, user_id, session_id)
             await save_credential(
@@ -216,7 +216,7 @@ class SignIn:
             if locked is None or locked["PasswordHash"] != verified["PasswordHash"]:
                 raise wrong_password()
             if locked["TotpSecret"]:
-                # Counted while the credential is locked, so that guesses at once wait for each other.
+                # Counted while the credential is locked, so that concurrent guesses wait for each other.
                 retry_after = await retry_after_seconds(session, proof.code_counters, self._settings, now)
                 if retry_after:
                     raise RateLimited(retry_after)
@@ -243,9 +243,9 @@ class SignIn:
 
 
 async def may_set_first_password(session: ReadSession, user_id: int, session_id: int | None) -> bool:
-    """Whether the user is a member without a password, and this the session of its sign-in link.
+    """Whether the user is a member without a password, in the session of its sign-in link.
 
-    A user of the operator never may: the link was perhaps created by one with fewer rights.
+    A user of the operator may not: the link may have been created by a user with fewer rights.
     """
     user = await session.get(User, user_id)
     if user is None or user["APIAccess"] or session_id is None:

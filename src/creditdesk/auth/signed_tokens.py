@@ -1,4 +1,4 @@
-"""JSON Web Tokens that this server signs and reads back, with one key for each purpose."""
+"""JSON Web Tokens that this server signs and verifies, with one key for each purpose."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ClaimsT = TypeVar("ClaimsT")
 
 
 class TokenSigner:
-    """Signs and reads tokens with the key that `secret` gives for a purpose."""
+    """Signs and reads tokens with the key derived from `secret` for a purpose."""
 
     def __init__(self, secret: str, purpose: str) -> None:
         self._key = hmac.digest(secret.encode(), f"creditdesk {purpose}".encode(), "sha256")
@@ -52,7 +52,7 @@ class TokenSigner:
 
 
 def parse_id(claim: Any) -> int:
-    """The id that a claim holds. Raises ValueError or TypeError for what is none."""
+    """The id in a claim. Raises ValueError or TypeError for anything else."""
     found = int(claim)
     if not 0 < found <= MAX_INTEGER:
         raise ValueError("not an id")

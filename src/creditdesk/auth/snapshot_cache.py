@@ -1,8 +1,8 @@
-"""What a process has in memory of users and sessions, used only while its lease lasts.
+"""Caches users and sessions in memory; an entry is used only during the cache's lease.
 
-A lease begins with reading the cache revision and lasts `CACHE_LEASE_MILLISECONDS`; a new revision empties
-the cache. A change of a user or session is answered when all earlier leases are over, so it applies
-at once for every caller that knows of it, at a cost of one small read per lease.
+A lease begins with reading the cache revision and lasts `CACHE_LEASE_MILLISECONDS`; a new revision clears the
+cache. The response to a change of a user or session waits until all earlier leases have ended, so no caller that
+knows of the change sees former values. This costs one small read per lease.
 """
 
 from __future__ import annotations

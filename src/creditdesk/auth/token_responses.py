@@ -43,7 +43,7 @@ def wrong_code() -> TokenError:
 
 
 def refused_user(snapshot: UserSnapshot | None) -> TokenError:
-    """The error of a user who proved who it is, but may not call."""
+    """The error for a user with valid credentials that may not use the API."""
     message = snapshot.message if snapshot else NO_ACCESS_MESSAGE
     return TokenError("password_reset_required" if message == RESET_MESSAGE else "invalid_grant", message)
 

@@ -54,7 +54,7 @@ class AccessTokens:
         return self._signer.sign(claims)
 
     def parse(self, token: str, now: datetime) -> Claims | None:
-        """The claims of a token, or None where its signature is wrong or it has expired."""
+        """The claims of a token; None if its signature is wrong or it has expired."""
         claims = self._verified.get(token)
         if claims is None:
             claims = self._verify(token)
@@ -66,7 +66,7 @@ class AccessTokens:
         return claims if now.timestamp() < claims.expires_at else None
 
     def cached(self, token: str, now: datetime) -> Claims | None:
-        """The same for a cached token; None for any other."""
+        """The claims of a cached token; None for any other."""
         claims = self._verified.get(token)
         return claims if claims is not None and now.timestamp() < claims.expires_at else None
 
@@ -79,7 +79,7 @@ class AccessTokens:
 
 
 async def signing_secret(store: Store, settings: AuthSettings, now: datetime) -> str:
-    """The secret in the settings, else the one in the database, created where there is none."""
+    """The secret in the settings, else the one in the database, which is created if there is none."""
     if settings.signing_key:
         return settings.signing_key
     cipher = SecretCipher(settings.encryption_key)

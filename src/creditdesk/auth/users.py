@@ -3,7 +3,7 @@
 A principal may write a user or user role only if it holds every right that the record has before
 and after; an unrestricted one holds all. So a manager can neither create an administrator nor take
 over the account of one. The user of a customer has the rights of a member at each location of the
-customer. Nobody deletes the own user.
+customer. Nobody deletes their own user.
 """
 
 from __future__ import annotations
@@ -193,12 +193,13 @@ def _is_full_administrator(user: Record) -> bool:
 
 
 async def _require_administrator_left(session: WriteSession, before: Record, after: Record) -> None:
-    """Raises StateConflict where a change leaves nobody who may do everything."""
+    """Raises StateConflict if no unrestricted administrator remains after a change."""
     if not _is_full_administrator(before) or _is_full_administrator(after):
         return
     active = where(User, IsAdmin=True, Active=True, APIAccess=True)
     found = await session.find(User, active, columns=("Id",))
-    # The locks keep two administrators from ending each other at once; a change that they waited for is read after them.
+    # Locked, so that two administrators cannot remove each other concurrently; read after the locks, to see the other
+    # change.
     await session.lock(User, [each["Id"] for each in found], ("Id",))
     found = await session.find(User, active, columns=("Id", "Businesses"))
     if all(each["Id"] == before["Id"] or each["Businesses"] for each in found):
@@ -248,7 +249,7 @@ async def _get_stored(session: WriteSession, entity: type[Entity], record_id: in
 
 
 def _email(record: Record, before: Record) -> str:
-    """The e-mail after the write: what is stored already is accepted again, as an import left it."""
+    """The e-mail after the write. A stored e-mail is accepted unchanged, even if an import left it invalid."""
     email = str(record.get("Email") or before.get("Email") or "")
     is_kept = bool(before) and email == (before["Email"] or "")
     if not normalize_login(email) and not is_kept:

@@ -97,7 +97,7 @@ async def set_password(
 
 
 async def ensure_roles(session: WriteSession, now: datetime) -> dict[str, int]:
-    """Creates the missing roles of all public entities and of further paths; returns every role's id by lower-case name."""
+    """Creates missing roles of public entities and of further paths; returns all role ids by lower-case name."""
     existing = {role["Name"].lower(): int(role["Id"]) for role in await session.find(Role)}
     wanted = {entity.roles[verb] for entity in PUBLIC_ENTITIES for verb in ALL_VERBS} | {*ROLES_WITHOUT_ENTITY}
     missing = sorted(name for name in wanted if name.lower() not in existing)

@@ -30,8 +30,8 @@ ActionHandler = Callable[[WriteSession, Sequence[int], Params, RequestContext], 
 class Action:
     """One action as it is listed and run. The caller may see every record that `run` gets.
 
-    `requires_records` is False where it runs without ids. `record_count` is the exact number of
-    ids (1 or 2), or None for any number. `role` is needed beside that of updating the entity.
+    `requires_records` is False if it runs without ids. `record_count` is the exact number of ids (1 or 2), or None for
+    any number. `role` is required in addition to that of updating the entity.
     """
 
     key: str

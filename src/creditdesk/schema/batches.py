@@ -27,7 +27,7 @@ async def find_batches(
     last = 0
     while records := await session.find(entity, filters, limit=size, after_id=last, columns=columns):
         yield records
-        # Asking once more would never end in a session without a snapshot while others write.
+        # Without a snapshot, a further query might never end while others write.
         if len(records) < size:
             return
         last = records[-1]["Id"]

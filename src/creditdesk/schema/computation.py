@@ -1,4 +1,4 @@
-"""The protocols of what works out fields of records when they are shown."""
+"""The protocols of functions that compute or redact fields when records are shown."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ ColumnValues = Mapping[str, Sequence[Any]]
 
 
 class Computation(Protocol):
-    """Works out computed fields of one entity's records, for all records at once."""
+    """Computes the computed fields of one entity's records, for all records at once."""
 
     async def __call__(
         self, session: ReadSession, shown: ColumnValues, context: RequestContext, *, in_list: bool
     ) -> ColumnValues:
         """The values of computed columns, for the records whose other columns are `shown`.
 
-        A column that is left out has its declared value. in_list: only what is cheap for many records.
+        A column that is left out has its declared value. in_list: compute only what is cheap for many records.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """A column with values of other records. `hide` returns it, for all records at once, as a principal may see it."""
+    """A column with values of other records. `hide` redacts its values for a principal, for all records at once."""
 
     column: str
     hide: Callable[[ReadSession, Sequence[Any], Principal], Awaitable[list[Any]]]

@@ -1,4 +1,4 @@
-"""Runs a transaction once more when another one came first."""
+"""Retries a transaction once after a conflict with another one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 async def retry_conflict(transact: Callable[[], Awaitable[T]], count: Callable[[], None]) -> T:
-    """The result of a transaction; after a Conflict, which changed nothing, that of a second one.
+    """The result of a transaction. After a Conflict, which changed nothing, runs it a second time.
 
-    `count` is called before the second one. Raises its Conflict.
+    Calls `count` before the second attempt. Raises the Conflict of the second attempt.
     """
     try:
         return await transact()

@@ -23,7 +23,7 @@ class ParseError(ValueError):
 
 
 def check_storable(text: str) -> None:
-    """Raises ParseError where `text` has a NUL or an unpaired surrogate."""
+    """Raises ParseError if `text` has a NUL or an unpaired surrogate."""
     if _UNSTORABLE.search(text):
         raise ParseError("contains a character that cannot be stored")
 
@@ -59,7 +59,7 @@ def parse_datetime(text: str) -> tuple[datetime, timedelta]:
 
 
 def format_datetime(value: datetime) -> str:
-    """`2025-01-15T10:30:00Z`; with a fraction only where the value has one."""
+    """Formats as `2025-01-15T10:30:00Z`, with a fraction only if the value has one."""
     text = value.isoformat()[:19]
     if value.microsecond:
         text += f".{value.microsecond:06d}".rstrip("0")
@@ -76,7 +76,7 @@ def format_decimal(value: int, places: int) -> str:
 
 
 def convert_column(values: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[Any]:
-    """The converted values of a column; null stays null. Columns without any, or of nothing else, cost least."""
+    """The converted values of a column; null stays null. Fast for columns with no nulls or only nulls."""
     nulls = values.count(None)
     if nulls == len(values):
         return values
@@ -91,15 +91,15 @@ def fold_case(text: str) -> str:
 
 
 def fold_compatible(text: str) -> str:
-    """Case-folded text in the form NFKC, without surrounding spaces: what people take for the same name.
+    """Case-folded text in normalization form NFKC, without surrounding spaces, to compare names as people read them.
 
-    Folding may undo the form, so it is applied again.
+    Case folding may undo the normalization, so it is applied again.
     """
     return normalize("NFKC", normalize("NFKC", text).casefold()).strip()
 
 
 def parse_decimal(value: object, message: str) -> Decimal:
-    """A finite number of at most 40 digits, 0 to 9 alone. Raises ParseError, with `message` for no number."""
+    """Parses a finite number of at most 40 ASCII digits. Raises ParseError, with `message` if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ParseError(message)
     if isinstance(value, Decimal):

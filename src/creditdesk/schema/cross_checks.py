@@ -1,4 +1,4 @@
-"""Questions that compare every record with others and are answered by a few: which differ, which repeat."""
+"""Queries that compare all records with others and return only the few that differ or repeat."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Counterpart:
 
 
 class CrossChecks(Protocol):
-    """Finds what stands out. Each answer is small, though every record is looked at."""
+    """Finds records that stand out. Results are small, although every record is examined."""
 
     async def find_unequal(
         self,
@@ -60,7 +60,7 @@ class CrossChecks(Protocol):
     ) -> list[int]:
         """Ids of records that match, and whose `column` times `scale` is not the newest value for their Id.
 
-        With `of_most` it is prepared that most records match.
+        `of_most` says that most records match, and selects the plan for that.
         """
 
     async def find_unmatched(

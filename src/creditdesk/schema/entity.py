@@ -29,7 +29,7 @@ _ROLE_SUFFIX: Final[dict[Verb, str]] = {
 }  # fmt: skip
 
 EVERY_MEMBER: Final = "*"
-"""The `owner` of an entity, such as locations, that every member sees at the locations where it has a record."""
+"""The `owner` of an entity, such as locations, whose records every member sees at locations where it has a record."""
 
 Record = dict[str, Any]
 """A record inside the program: internal values (see `fields`) by column name."""
@@ -41,9 +41,9 @@ _REGISTRY: dict[str, type[Entity]] = {}
 class Column:
     """A value that a record shows or a filter compares, under its name in the API.
 
-    path: the references that lead to it, none for the entity's own. leaf: the field they lead to.
-    as_text: shown as text whatever its type. visible: False for filters alone. denormalized: the
-    record's own row has a copy of it. low_cardinality: see `Embed`.
+    path: the references that lead to it, none for the entity's own fields. leaf: the field that they lead to.
+    as_text: shown as text whatever its type. visible: False if only filters use it. denormalized: the record's own
+    row has a copy of it. low_cardinality: see `Embed`.
     """
 
     entity: type[Entity]
@@ -84,14 +84,14 @@ BASE_FIELDS: Final[dict[str, Field]] = {
 COMPUTED_FIELDS: Final = frozenset({"IsNew", "ToStringText", "LocalizationDetails"})
 """Base fields that are constant or computed; no table stores them."""
 SERVER_FIELDS: Final = frozenset({"Id", "UniqueId", "CreatedOn", "UpdatedOn", "UpdatedBy"})
-"""Base fields that the server alone sets."""
+"""Base fields that only the server sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoveringIndex:
-    """An index that answers a question alone: sorted by `columns`, with the values of `holds`.
+    """An index that answers a query alone: sorted by `columns`, with the values of `holds`.
 
-    With a `condition` in SQL it lists only the rows for which that is true.
+    With `condition`, in SQL, it contains only the rows that match.
     """
 
     name: str
@@ -104,18 +104,22 @@ class Entity:
     """Base of every entity declaration.
 
     Class arguments:
-    title: the format of ToStringText, such as `{Name} ({Price})`; without one it is the label, else
-    `#{Id}`. area, plural: the path, `/api/{area}/{plural}`. aliases: further paths of the same collection, which
-    the OpenAPI document leaves out. verbs: what the API offers. order: the default
-    sort column. label: the column that names a record to people. scope: the column or collection
-    that holds a record's location, None for records of all locations. public: whether the API has
-    the entity. counted: the database keeps row counters by CreatedOn and Id, so that totals and deep
-    pages read no rows. append_only: the database refuses deletes, and updates of all columns but
-    `mutable_fields`. deletable_when: a SQL condition on `OLD` under which it takes a delete. roles: role names by verb, where not `{Entity}-{Verb}`. required_filters: a list
-    must have one of these. indexed: base fields with an index of their own here. unique: groups of
-    columns that are unique together. covering_indexes: those that answer a question of a report alone. owner: the column with the Id of the customer that a record
-    belongs to, whose members see it; `EVERY_MEMBER` for records that all members of the location see. checks: SQL conditions on every row. cached_fields: columns and
-    collections that processes keep in memory, and drop when they change (`cache_revision`).
+    API. area, plural: the path, `/api/{area}/{plural}`. aliases: further paths of the same collection, which the
+    OpenAPI document leaves out. public: whether the API has the entity. verbs: what the API offers. roles: role
+    names by verb, if not `{Entity}-{Verb}`. required_filters: a list must have one of these. order: the default sort
+    column. title: the format of ToStringText, such as `{Name} ({Price})`; by default the label, else `#{Id}`. label:
+    the column that names a record to people.
+
+    Visibility. scope: the column or collection that holds a record's location, None for records of all locations.
+    owner: the column with the Id of the customer that a record belongs to, whose members see it; `EVERY_MEMBER` for
+    records that all members of the location see.
+
+    Storage. counted: the database keeps row counters by CreatedOn and Id, so that totals and deep pages read no
+    rows. append_only: the database rejects deletes, and updates of all columns but `mutable_fields`. deletable_when: a
+    SQL condition on `OLD` under which it accepts a delete. indexed: base fields with an index of their own here.
+    unique: groups of columns that are unique together. covering_indexes: indexes that answer a query of a report
+    alone. checks: SQL conditions on every row. cached_fields: columns and collections that processes cache, and
+    discard when they change (`cache_revision`).
     """
 
     area: ClassVar[str]
@@ -300,7 +304,7 @@ class EntityMeta:
 
     @cached_property
     def computed_columns(self) -> tuple[Column, ...]:
-        """The columns whose values follow from other records."""
+        """The columns whose values are computed from other records."""
         return tuple(c for c in self.columns.values() if isinstance(c.field, Computed))
 
     @cached_property

@@ -65,12 +65,12 @@ class Field:
         raise TypeError(f"{type(self).__name__} does not parse {value!r}")
 
     def parse_filter(self, text: str) -> Any:
-        """The internal value of a filter's text. Raises ParseError."""
+        """The internal value of the text of a filter. Raises ParseError."""
         return self.parse(text)
 
     @property
     def default_value(self) -> Any:
-        """The value of an absent field: `default`, or `zero` where null is not allowed."""
+        """The value of an absent field: `default`, or `zero` if null is not allowed."""
         return self.default if self.nullable or self.default is not None else self.zero
 
     @property
@@ -164,7 +164,7 @@ _ANY_INTEGER: Final = Integer()
 
 
 _EXACT: Final = Context(prec=50)
-"""Keeps every digit of a number that is read; the context of a thread keeps 28."""
+"""Keeps every digit of a parsed number; the default context of a thread keeps 28."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,7 +354,7 @@ class Collection(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Computed(Field):
-    """A value of a record that no table holds: it follows from other records, or is always `value`.
+    """A value that is not stored: it is computed from other records, or is always `value`.
 
     shows: its JSON type. No body sets it, and no filter compares it.
     """

@@ -1,4 +1,4 @@
-"""Sums of columns over the records that match, by what these have in common."""
+"""Sums of columns over the records that match, in groups."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class InstantsPassed:
-    """How many of some ascending instants are before the time in a column; None where that is null."""
+    """How many of the ascending instants lie before the time in a column; None if the time is null."""
 
     column: str
     instants: tuple[datetime, ...]
 
 
 GroupTerm = str | Lookup | InstantsPassed
-"""What records are grouped by: a column, or what is found or computed for each."""
+"""What records are grouped by: a column, or a value that is looked up or computed for each."""
 
 
 class GroupedSum(NamedTuple):
-    """What a group has in common, the sums of its values, and the number of its records."""
+    """The values that a group has in common, the sums of its columns, and the number of its records."""
 
     group: tuple[Any, ...]
     totals: tuple[int, ...]
@@ -45,7 +45,7 @@ class GroupedSum(NamedTuple):
 
 
 class GroupedSums(Protocol):
-    """Sums in the database, so that a few rows stand for all records."""
+    """Computes sums in the database, so that few rows are read instead of all records."""
 
     async def sum_grouped(
         self,

@@ -30,8 +30,8 @@ class Param:
 class ParamList:
     """A list of 1 to `max_items` objects, each with these parameters.
 
-    `check` adds the errors that concern several parameters of one object. `errors_by_item` leaves the
-    errors of an object to itself, named without its place: the request is answered item by item.
+    `check` adds the errors that concern several parameters of one object. With `errors_by_item` each object keeps its
+    own errors, named without its position, because the request is answered item by item.
     """
 
     name: str
@@ -45,7 +45,7 @@ class ParamList:
 class Params:
     """The parsed values of declared parameters.
 
-    Names match without case; names that are not declared are ignored. A parameter that is left out,
+    Names match regardless of case; undeclared names are ignored. A parameter that is left out,
     null or empty text has its field's default value. Errors are collected; call `raise_errors`
     before using the values.
     """

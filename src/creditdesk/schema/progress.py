@@ -10,16 +10,16 @@ class ProgressReporter(Protocol):
     """Receives the progress of long-running work."""
 
     def note(self, message: str) -> None:
-        """Something the user should know."""
+        """Reports something that the user should know."""
 
     def problem(self, message: str) -> None:
-        """Something that failed or was left out."""
+        """Reports something that failed or was left out."""
 
     def step(self, label: str, total: int | None = None) -> None:
-        """A step begins; `total` is its number of rows, where known."""
+        """Reports that a step begins; `total` is its number of rows, if known."""
 
     def advance(self, rows: int) -> None:
-        """`rows` more rows of the step are done."""
+        """Reports that `rows` more rows of the step are done."""
 
 
 class NullReporter:

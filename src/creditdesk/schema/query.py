@@ -41,8 +41,8 @@ class Filter:
 
     @property
     def literal(self) -> bool | None:
-        """The value where it is a boolean, which is part of a statement's text: only so does a planner know that the
-        rows of a partial index are those that it looks for.
+        """The value if it is a boolean, which becomes part of the statement's text: a planner uses a partial index only
+        if the text shows the value.
         """
         is_boolean = self.comparison is Comparison.EQUALS and isinstance(self.value, bool)
         return self.value if is_boolean and not self.column.as_text else None

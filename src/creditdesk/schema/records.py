@@ -1,4 +1,4 @@
-"""New records with their base fields, and the stamp of a change: the one place that sets them."""
+"""Sets the base fields of new and changed records; nothing else sets them."""
 
 from __future__ import annotations
 

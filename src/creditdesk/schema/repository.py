@@ -19,10 +19,10 @@ from creditdesk.schema.query import Filter, ListQuery, Order, Page
 T = TypeVar("T")
 
 CACHE_LEASE_MILLISECONDS: Final = 50
-"""How long a process may use what it cached of `cached_fields` after it read the cache revision.
+"""How long a process may use cached `cached_fields` after it read the cache revision.
 
-A write session that changes such a field ends this much later than its commit. So when a caller
-learns of the change, no process uses the former values any more.
+A write session that changes such a field ends this much later than its commit, so that no process uses the
+former values when the caller learns of the change.
 """
 
 
@@ -66,7 +66,7 @@ class ReadSession(Finder, CrossChecks, GroupedSums, Protocol):
     """A session that only reads."""
 
     async def is_writable(self) -> bool:
-        """Whether the database takes writes, which a replica does not."""
+        """Whether the database accepts writes; a replica does not."""
 
     async def cache_revision(self) -> int:
         """A number that rises with every committed change of a `cached_fields` column."""
@@ -107,10 +107,10 @@ class ReadSession(Finder, CrossChecks, GroupedSums, Protocol):
         keep: Sequence[Filter] = (),
         columns: Sequence[str],
     ) -> list[Record]:
-        """Of each group of records that match, the one with the highest `number`, in no order.
+        """The record with the highest `number` of each group of records that match, in no order.
 
-        keep: which of those found are returned; an index on the group finds them without reading records.
-        group: own columns that are equal within a group; with `number` they are unique.
+        group: own columns that are equal within a group; with `number` they are unique. keep: filters on the records
+        found; an index on the group finds these without reading other records.
         """
 
     async def stale(self, entity: type[Entity], after_id: int, limit: int) -> list[tuple[int, tuple[str, ...]]]:
@@ -141,7 +141,7 @@ async def find_first(
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """Whole records to insert, without collections. Either all have an Id or none has."""
+    """Whole records to insert, without collections. Either all have an Id or none does."""
 
     entity: type[Entity]
     records: Sequence[Mapping[str, Any]]
@@ -192,8 +192,8 @@ class WriteSession(ReadSession, Protocol):
     ) -> dict[int, Record]:
         """Executes writes on different tables in one round trip.
 
-        Returns the whole records inserted into `returning`, by id; values they embed from tables
-        that the other writes change are those from before.
+        Returns the whole records inserted into `returning`, by id. Their embedded values are those from before the
+        other writes.
         """
 
     async def delete(self, entity: type[Entity], ids: Sequence[int]) -> None:
@@ -216,15 +216,15 @@ class Store(Protocol):
     def read_session(self, *, snapshot: bool = True) -> AbstractAsyncContextManager[ReadSession]:
         """A read-only session that sees the database as it was at its first statement.
 
-        Without `snapshot` each statement sees what is committed when it runs; that saves opening and
-        ending a transaction where a request reads once.
+        Without `snapshot` each statement sees what is committed when it runs, which saves a transaction for requests
+        that read once.
         """
 
     async def read_detached(self, work: Callable[[ReadSession], Awaitable[T]]) -> T:
         """The result of `work` over a snapshot, on a thread with an event loop and a connection of its own.
 
-        For reads of many rows, which would hold up every other request of the event loop. `work` must
-        await nothing but its session.
+        For reads of many rows, which would block the event loop for other requests. `work` must await nothing but its
+        session.
         """
 
     def write_session(self) -> AbstractAsyncContextManager[WriteSession]:

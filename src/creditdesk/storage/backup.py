@@ -1,6 +1,6 @@
 """Copies a database to a file and restores it: SQLite's online copy, or pg_dump and pg_restore.
 
-A backup is consistent and holds up no writer. Its file is private, and whole as soon as it exists.
+A backup is consistent and blocks no writer. Its file is private, and appears only when it is complete.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BackupError(Exception):
 async def back_up(url: str, target: Path) -> None:
     """Copies the database into a new file: a SQLite database, or a dump in pg_dump's custom format.
 
-    Raises BackupError where the file exists, or where pg_dump is missing or fails.
+    Raises BackupError if the file exists, or if pg_dump is missing or fails.
     """
     partial = _prepare_partial(target)
     try:
@@ -48,7 +48,7 @@ async def back_up(url: str, target: Path) -> None:
 async def restore(backup: Path, url: str) -> None:
     """Restores a backup into an empty database.
 
-    Raises BackupError where the backup is of another engine, or where pg_restore is missing or fails.
+    Raises BackupError if the backup is of another engine, or if pg_restore is missing or fails.
     """
     with backup.open("rb") as file:
         header = file.read(len(_SQLITE_HEADER))
@@ -66,7 +66,7 @@ async def restore(backup: Path, url: str) -> None:
 
 @asynccontextmanager
 async def scratch_database(url: str) -> AsyncIterator[str]:
-    """An empty database of the same engine for a block, removed at its end.
+    """An empty database of the same engine, for the duration of the block.
 
     For SQLite it is a file in a temporary folder, for PostgreSQL one more database on the same
     server, which needs the right to create databases.
@@ -84,7 +84,7 @@ async def scratch_database(url: str) -> AsyncIterator[str]:
 
 
 def _prepare_partial(target: Path) -> Path:
-    """An empty private file beside the target, which it becomes when it is whole."""
+    """An empty private file beside the target, which is renamed to the target when it is complete."""
     if target.exists():
         raise BackupError(f"{target} already exists; a backup is never overwritten.")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 async def _run_postgresql_tool(program: str, url: str, *arguments: str) -> None:
-    """Runs pg_dump or pg_restore; the password goes through the environment, which `ps` does not show."""
+    """Runs pg_dump or pg_restore; passes the password in the environment, which `ps` does not show."""
     address, password = split_password(url)
     environment = dict(os.environ)
     if password:

@@ -1,4 +1,4 @@
-"""Suspends indexes, foreign keys and triggers while very many rows are inserted.
+"""Suspends indexes, foreign keys and triggers while many rows are inserted.
 
 Building an index over existing rows is several times faster than maintaining it row by row, and foreign
 keys are checked faster as a whole. Definitions are read from the catalog and restored word for word.
@@ -57,7 +57,7 @@ Update and delete triggers stay: they cost nothing while rows are inserted.
 
 @asynccontextmanager
 async def suspend(execute: Execute, dialect: Dialect, entities: Sequence[type[Entity]]) -> AsyncIterator[None]:
-    """Suspends what slows inserts into the tables of these entities until the block ends.
+    """Suspends what slows down inserts into the tables of these entities, until the block ends.
 
     Runs inside the caller's transaction. Violations of unique indexes and foreign keys are raised as the
     block ends.

@@ -71,7 +71,7 @@ def _related_entity(entity: type[Entity], relation: str) -> type[Entity]:
 
 
 def is_key(column: Column) -> bool:
-    """Whether few rows share a value of the column, so that its index is the one to use."""
+    """Whether few rows share a value of the column, so that its index is the best to use."""
     is_id = column.name == "Id" or isinstance(column.field, Reference)
     return is_id or (column.indexed and (_is_reference_id(column) or isinstance(column.field, Guid)))
 
@@ -105,7 +105,7 @@ def has_indexed_date(filters: Sequence[Filter]) -> bool:
 
 
 def may_be_narrow(filter_: Filter) -> bool:
-    """Whether an index of the table finds the rows of the filter, which are few for some values."""
+    """Whether an index of the table finds the rows of the filter, which may be few, depending on the value."""
     return (
         filter_.comparison in (Comparison.EQUALS, Comparison.BETWEEN)
         and has_own_index(filter_.column)
@@ -115,18 +115,18 @@ def may_be_narrow(filter_: Filter) -> bool:
 
 
 def _searched_column(column: Column) -> Column:
-    """The column that a filter or sort compares: of a copy without an index, the value that was copied.
+    """The column that a filter or sort compares: instead of a copy without an index, the copied value itself.
 
-    So the engine may start from the few rows that have it, and reads the index of the reference rather
-    than the rows.
+    The engine can then start from the few rows with that value, and read the index of the reference instead of the
+    rows.
     """
     return replace(column, denormalized=False) if column.denormalized and not column.indexed else column
 
 
 def _of_joined_records(filters: Sequence[Filter]) -> list[Filter]:
-    """The filters, of which those on copies from a record that is joined anyway compare that record.
+    """The filters, in which those on copies from a record that is joined anyway compare that record instead.
 
-    So the engine finds the few records that match them all, and their rows by the index of the reference.
+    The engine then finds the few records that match all filters, and their rows by the index of the reference.
     """
     joined = {_joined_path(each.column) for each in filters if each.column.path and not each.column.indexed}
     return [
@@ -159,7 +159,7 @@ class ClauseBuilder:
         self.dialect = dialect
 
     def select_expressions(self, columns: Iterable[Column], joins: Joins) -> tuple[list[str], RowDecoder]:
-        """The stored values of columns one by one, and how they become inner values."""
+        """The SQL expressions of the stored values of columns, and the conversions to internal values."""
         expressions: list[str] = []
         names: list[str] = []
         decoders: list[tuple[int, Decode]] = []
@@ -223,7 +223,7 @@ class ClauseBuilder:
         return f"CASE {stored} {cases} END"
 
     def sort_expression(self, order: Order, joins: Joins) -> str:
-        """The sort key; empty where only Id is sorted by."""
+        """The sort key; empty if sorted only by Id."""
         column = order.column
         if column.name == "ToStringText":
             column = column.entity.meta().title_order
@@ -307,7 +307,7 @@ class ClauseBuilder:
         return self.dialect.in_array(compared, value, element_type)
 
     def _membership_condition(self, filter_: Filter, values: Sequence[str]) -> str:
-        """Whether the record has a member, or any member that compares so."""
+        """Whether the record has the member, or any member that satisfies the comparison."""
         table, owner, item = link_table(filter_.column.entity, filter_.column.leaf)
         exists = f"EXISTS (SELECT 1 FROM {table} AS l WHERE l.{owner} = t.id"
         match filter_.comparison:
@@ -356,7 +356,7 @@ class ClauseBuilder:
             yield Parameter(name, position, lambda f: encode(f.value))
 
     def _encoder(self, column: Column) -> Encode:
-        """How a filter's value becomes one that the compared expression may equal."""
+        """The conversion of a filter's value to one that can be compared with the expression."""
         field, encode = column.field, self.dialect.encode
         if column.as_text:
             return lambda value: _member_text(value) if isinstance(value, str) else value
@@ -389,7 +389,7 @@ def _is_stored(column: Column) -> bool:
 
 
 def _stored_names(entity: type[Entity]) -> frozenset[str]:
-    """The names of the columns a table holds; worked out once, as hashing a column is slow."""
+    """The names of the columns of a table; cached, because hashing a column is slow."""
     found = _STORED_NAMES.get(entity)
     if found is None:
         found = _STORED_NAMES[entity] = frozenset(column.name for column in entity.meta().stored_columns)

@@ -37,7 +37,7 @@ class DateTimeCache(dict[int, datetime]):
 
 
 def encode_object(value: Any) -> str:
-    """JSON that is the same for equal values."""
+    """Canonical JSON: equal values have equal texts."""
     return msgspec.json.encode(value, order="deterministic").decode()
 
 

@@ -23,7 +23,7 @@ PROBE_SECONDS: Final = 1.5
 """How long the host in use may take to answer a probe before it counts as silent."""
 
 SILENT_REST_SECONDS: Final = 0.5
-"""How long every connection fails at once after all hosts were silent: who waited behind it need not wait as long."""
+"""How long connections fail at once after all hosts were silent, so that waiting callers do not each time out."""
 
 _KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -38,8 +38,7 @@ _KEEPALIVE: Final = (
 class HostConnector:
     """The `connect` function of an asyncpg pool, over a URL that may name several hosts.
 
-    Of several hosts the first that takes writes is used, unless the URL names another
-    `target_session_attrs`.
+    Uses the first host that accepts writes, unless the URL has another `target_session_attrs`.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,7 +46,7 @@ class HostConnector:
         self._rests_until = 0.0
 
     async def __call__(self, _url: str, **options: Any) -> Any:
-        """A connection; raises the error of the last host when none can be used."""
+        """Opens a connection. Raises the error of the last host if none can be used."""
         started = monotonic()
         if started < self._rests_until:
             raise ConnectionError("no host answered a moment ago")
@@ -75,7 +74,7 @@ class HostConnector:
         raise failure
 
     async def answers(self) -> bool:
-        """Whether the host in use accepts one more connection in time; one that does not is tried last."""
+        """Whether the host in use accepts one more connection in time; if not, it is tried last from now on."""
         url = self._urls[0]
         try:
             connection = await asyncpg.connect(url, timeout=PROBE_SECONDS)

@@ -1,7 +1,7 @@
 """Totals and deep pages from the row counters, without scanning the rows.
 
-Triggers change counters and rows in one transaction, and one statement reads a total and its page, so
-that all three agree.
+Triggers change counters in the transaction that changes the rows, and one statement reads total and page, so all
+three are consistent.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def counted_total(
     parameters: Sequence[Sequence[Parameter]],
     dialect: Dialect,
 ) -> str | None:
-    """SQL for the number of matches, from the counters; None where the rows must be counted.
+    """SQL for the number of matches, from the counters; None if the rows must be counted.
 
     Counters serve lists of a counted entity that are filtered by nothing but a range of CreatedOn and
     locations.

@@ -1,4 +1,4 @@
-"""Implements `CrossChecks`: statements that compare in the database, so that only ids leave it."""
+"""Implements `CrossChecks` by statements that compare in the database and return only ids."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Denormalized values: SQL that fills them, keeps them current and finds stale ones (decision 6).
 
-A value is copied from the row that a reference names, never from further away: that row holds copies in
-its turn. So each copy has one source row, and only that row is locked while it is made.
+A value is copied only from the directly referenced row, which has its own copies of values further away. So each
+copy has one source row, and only that row is locked while the copy is made.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Denormalization:
 
 
 def denormalizations(entity: type[Entity]) -> tuple[Denormalization, ...]:
-    """What an entity copies, by reference."""
+    """The columns that an entity copies, by reference."""
     return _by_reference(entity, entity.meta().denormalized_columns)
 
 
@@ -102,7 +102,7 @@ def backfill_statements(entities: Sequence[type[Entity]]) -> Iterator[tuple[str,
 
 
 def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Triggers that update copies with their source, and refuse any other change of them."""
+    """Triggers that update copies with their source, and reject any other change of them."""
     for entity in entities:
         for each in denormalizations(entity):
             name = _trigger_name(each)
@@ -130,7 +130,7 @@ def denormalization_triggers(entities: Iterable[type[Entity]], dialect: Dialect)
 
 
 def insert_triggers(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, list[str]]]:
-    """Triggers, by name, that fill the copies of rows which a program inserts that does not know them all."""
+    """Triggers, by name, that fill the copies in rows inserted by programs that do not know all of them."""
     for each in denormalizations(entity):
         source_id = f"NEW.{each.reference_column}"
         # As for `_anew`, the foreign key was checked before, and holds a lock on the source.
@@ -143,9 +143,9 @@ def insert_triggers(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[st
 
 
 def stale_query(entity: type[Entity], dialect: Dialect) -> Fragment:
-    """Ids of records with a stale value, after an id and at most so many: both are arguments.
+    """A query for the ids of records with a stale value; its arguments are the id to start after, and a limit.
 
-    Beside each id, one truth value for each denormalized column.
+    Each row also has a boolean for each denormalized column.
     """
     groups = denormalizations(entity)
     alias = {each.reference_column: f"s{number}" for number, each in enumerate(groups)}

@@ -1,6 +1,6 @@
-"""Connections to PostgreSQL for detached reads: each has an event loop of its own, which one thread at a time runs.
+"""Connections to PostgreSQL for detached reads, each with an event loop that runs on one thread at a time.
 
-Opening a connection and preparing its statements costs more than a short report, so a few stay open.
+Opening a connection and preparing its statements costs more than a short report, so some are kept open.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Reader:
         self._used = monotonic()
 
     def begin(self) -> Any:
-        """The transaction of a snapshot; raises one of _LOST where the connection or its host is gone."""
+        """Begins the transaction of a snapshot; raises one of _LOST if the connection or its host is gone."""
         if monotonic() - self._used > MAX_IDLE_SECONDS:
             raise TimeoutError("idle for too long")
         transaction = self._connection.transaction(isolation="repeatable_read", readonly=True)
@@ -48,7 +48,7 @@ class _Reader:
         return transaction
 
     def finish(self, transaction: Any, work: Callable[[Any], Awaitable[T]]) -> T:
-        """The result of `work` over the connection, whose transaction it ends."""
+        """Runs `work` over the connection, ends the transaction and returns the result."""
 
         async def read() -> T:
             result = await work(self._connection)
@@ -67,7 +67,7 @@ class _Reader:
 
 
 class DetachedConnections:
-    """Runs reads over snapshots on threads; their connections are kept and used again."""
+    """Runs reads over snapshots on threads, and reuses their connections."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -77,7 +77,7 @@ class DetachedConnections:
     async def read(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """The result of `work` over a connection in the transaction of a snapshot.
 
-        Raises ConnectionError where the server goes away or does not answer, as a connection of the pool does.
+        Raises ConnectionError if the server goes away or does not answer, as a pooled connection does.
         """
         return await asyncio.to_thread(self._read, work)
 
@@ -92,7 +92,7 @@ class DetachedConnections:
         except BaseException:
             reader.close()
             raise
-        # Another thread may do the same at this moment: then one more stays open.
+        # Another thread may do the same concurrently: then one more stays open.
         if self._is_closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             reader.close()
         else:

@@ -34,7 +34,7 @@ from creditdesk.storage.row_counters import PostgreSQLRowCounters, RowCounters, 
 
 Convert = Callable[[Any], Any]
 MAX_PACKED_VALUES: Final = 100
-"""Values in one JSON array; a function of SQLite takes at most 127 arguments."""
+"""The number of values in one JSON array; a function of SQLite takes at most 127 arguments."""
 
 _NO_TEXT: Final = "''"
 _decode_packed: Final = msgspec.json.Decoder(list[int | str | None]).decode
@@ -44,7 +44,7 @@ Execute = Callable[[str, Sequence[Any]], Awaitable[Sequence[Sequence[Any]]]]
 
 
 class Dialect(ABC):
-    """What statements and tables need of an engine."""
+    """The SQL of an engine that statements and tables need."""
 
     name: ClassVar[str]
     column_types: ClassVar[Mapping[type[Field], str]]
@@ -66,11 +66,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def in_array(self, expression: str, placeholder: str, element_type: str = "BIGINT") -> str:
-        """Whether a value of this type is in a list that is bound as one parameter."""
+        """Condition that a value of this type is in a list bound as one parameter."""
 
     @abstractmethod
     def in_subquery(self, expression: str, subquery: str) -> str:
-        """Whether a value is in a subquery's result, so that an index on it is used."""
+        """Condition that a value is in a subquery's result, in a form that uses an index on the value."""
 
     @abstractmethod
     def rows_of_each(self, source: str, columns: Sequence[str], subquery: str) -> str:
@@ -80,7 +80,7 @@ class Dialect(ABC):
         """
 
     def has_value(self, expression: str, *, is_text: bool) -> str:  # noqa: ARG002 - part of the interface
-        """Whether an indexed column is not null."""
+        """Condition that an indexed column is not null."""
         return f"{expression} IS NOT NULL"
 
     @abstractmethod
@@ -93,15 +93,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def no_index(self, expression: str) -> str:
-        """The column in a form for which no index is used."""
+        """The expression in a form for which no index is used."""
 
     @abstractmethod
     def array_parameter(self, values: Sequence[Any]) -> Any:
-        """A list as the value of one parameter."""
+        """Encodes a list as the value of one parameter."""
 
     @abstractmethod
     def contains(self, expression: str, placeholder: str) -> str:
-        """Whether a text contains another."""
+        """Condition that a text contains another."""
 
     @abstractmethod
     def collection_ids(self, table: str, owner: str, item: str, owner_id: str) -> str:
@@ -121,9 +121,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def custom_field_condition(self, expression: str, name_placeholder: str, value_placeholder: str) -> str:
-        """Whether casefolded custom fields have an entry of this name whose value contains a text.
+        """Condition that casefolded custom fields have an entry of this name whose value contains a text.
 
-        With an empty `value_placeholder`: whether they have an entry with any value.
+        With an empty `value_placeholder`: that they have an entry with any value.
         """
 
     @abstractmethod
@@ -135,7 +135,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def is_distinct(self, one: str, other: str) -> str:
-        """Whether two values differ, null being equal to null."""
+        """Condition that two values differ, null being equal to null."""
 
     @abstractmethod
     def row_trigger(self, name: str, event: str, table: str, when: str, body: str) -> list[str]:
@@ -149,11 +149,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def trigger_error(self, message: str, condition: str) -> str:
-        """The statement of a trigger that refuses an update, unless another trigger made it."""
+        """The statement of a trigger that rejects an update, unless another trigger made it."""
 
     @abstractmethod
     def append_only_triggers(self, table: str, fixed_columns: Sequence[str], deletable_when: str) -> list[str]:
-        """Triggers that refuse DELETE unless a condition holds, and UPDATE of the fixed columns (of any when empty)."""
+        """Triggers that reject DELETE unless a condition holds, and UPDATE of the fixed columns (of all if empty)."""
 
     def encode(self, field: Field, value: Any) -> Any:
         """A value as the driver takes it."""
@@ -161,7 +161,7 @@ class Dialect(ABC):
         return value if convert is None or value is None else convert(value)
 
     def decoder(self, field: Field) -> Convert | None:
-        """The conversion of the driver's values; None where they need none."""
+        """The conversion of the driver's values; None if they need none."""
         return self.decoders.get(type(field))
 
 

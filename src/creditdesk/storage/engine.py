@@ -71,9 +71,9 @@ async def open_store(
 ) -> Store:
     """A store for `sqlite:///path` or `postgresql://…`.
 
-    With `migrated` the database is created if it is missing, and its schema brought up to date; without
-    `contract` only as far as older programs go on serving it. Raises MissingDatabase, OlderDatabase or
-    NewerDatabase for a database that is missing or whose schema this program does not serve.
+    With `migrated`, creates the database if it is missing and brings its schema up to date; without `contract` only
+    as far as older programs can still serve it. Raises MissingDatabase, OlderDatabase or NewerDatabase for a database
+    that is missing or whose schema this program does not serve.
     """
     if not migrated:
         _require_file(url)
@@ -92,10 +92,10 @@ async def open_store(
 async def migrate_database(
     url: str, *, contract: bool, announce: Callable[[str], None] = lambda _title: None
 ) -> list[str]:
-    """Brings the schema up to date, and announces each step; returns the titles of those that wait.
+    """Brings the schema up to date, and announces each step; returns the titles of pending steps.
 
-    Without `contract`, contract steps and those after them wait. An interrupted migration goes on where
-    it ended when it is called again. Raises NewerDatabase.
+    Without `contract`, contract steps and those after them stay pending. Another call resumes an interrupted
+    migration. Raises NewerDatabase.
     """
     store = await _open(url, 1)
     try:
@@ -140,7 +140,7 @@ async def schema_version(store: Store) -> int:
 
 
 async def planned_changes(url: str) -> list[PlannedChange]:
-    """The changes that a migration with all contract steps would make, empty when there are none.
+    """The changes that a migration with all contract steps would make; empty if there are none.
 
     They are tried on a copy of the schema without rows, so nothing is locked.
     """
@@ -187,7 +187,7 @@ async def _open(
 
 @asynccontextmanager
 async def _existing(url: str) -> AsyncIterator[_AnyStore]:
-    """The store of a URL; a temporary one in place of a file that does not exist."""
+    """The store of a URL; a temporary one for a file that does not exist."""
     store = await _open(SQLITE_PREFIX if _is_missing_file(url) else url, connections=1)
     try:
         yield store

@@ -1,4 +1,4 @@
-"""SQL with parameters: composed as text that names them, numbered once when it is complete."""
+"""SQL with parameters: composed as text with named parameters, which are numbered when it is complete."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ def _unchanged(value: Any) -> Any:
 
 
 class Parameter(NamedTuple):
-    """A value that a statement is executed with; in SQL text it stands as `:name`.
+    """A parameter of a statement, written `:name` in SQL text.
 
-    `argument` is the position of the call's argument that it is taken from, `encode` makes what the
-    driver takes of that argument.
+    Its value is the call's argument at the position `argument`, converted by `encode` for the driver.
     """
 
     name: str
@@ -74,9 +73,9 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class RowDecoder:
-    """Converts the driver's rows to inner values; `names` are those of the columns, in order.
+    """Converts the driver's rows to internal values; `names` are those of the columns, in order.
 
-    `collections` are decoded even where the driver has null, which stands for an empty collection.
+    `collections` are decoded even from null, which stands for an empty collection.
     """
 
     names: tuple[str, ...]
@@ -118,7 +117,7 @@ NO_COLUMNS: Final = RowDecoder(())
 
 
 class BoundStatement(NamedTuple):
-    """What a session executes: text, the values of its parameters, and how to read the rows."""
+    """A statement to execute: text, the values of its parameters, and the decoder of its rows."""
 
     text: str
     values: list[Any]

@@ -1,4 +1,4 @@
-"""Implements `GroupedSums`: one statement that adds up in the database."""
+"""Implements `GroupedSums` by one statement that computes sums in the database."""
 
 from __future__ import annotations
 

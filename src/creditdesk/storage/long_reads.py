@@ -1,8 +1,8 @@
-"""Keeps long reads from holding up short ones.
+"""Keeps long reads from delaying short ones.
 
-A read starts as a short one. What is not done within the engine's budget is interrupted and starts again
-as a long read, of which only a few run at once. So a short read never waits for more than others' budgets,
-however many long ones there are.
+A read starts as a short one. If it is not done within the engine's budget, it is interrupted and started again as
+a long read, of which only a few run at once. So a short read waits at most for the budgets of other reads, however
+many long ones there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from creditdesk.schema.errors import Unavailable
 
 MAX_REMEMBERED: Final = 1024
-"""The memory of slow statements is emptied when it holds this many."""
+"""The number of slow statements at which their memory is cleared."""
 
 
 class SlowStatements(set[str]):
@@ -36,9 +36,9 @@ class SlowStatements(set[str]):
 
 
 class LongReads:
-    """At most `limit` long reads at once; each waits and runs for at most `seconds` together, if given.
+    """At most `limit` long reads at once; each waits and runs for at most `seconds` in total, if given.
 
-    `statements` are those that start as long reads, as they took longer than `budget` the last time.
+    `statements` are those that start as long reads because they took longer than `budget` the last time.
     """
 
     def __init__(self, limit: int, budget: float, seconds: float | None) -> None:
@@ -48,9 +48,9 @@ class LongReads:
 
     @asynccontextmanager
     async def slot(self, text: str) -> AsyncIterator[None]:
-        """Runs the block, which executes the statement, as a long read; the caller records how long it took.
+        """Runs the block, which executes the statement, as a long read; the caller records its duration.
 
-        Cancels the block at the deadline, and raises Unavailable.
+        Cancels the block at the deadline and raises Unavailable.
         """
         self.statements.record(text, float("inf"))
         try:

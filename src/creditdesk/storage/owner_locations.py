@@ -1,4 +1,4 @@
-"""The locations of owners: those of every record that belongs to them."""
+"""The locations of owners: the locations of all records that belong to them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from creditdesk.storage.naming import column_name, link_table, table_name
 
 
 def owner_locations(dialect: Dialect, owners: str) -> str:
-    """A query for the locations of the customers that the parameter `owners` lists, with repeats."""
+    """A query for the locations of the customers in the parameter `owners`, with duplicates."""
     selects = (_locations_in(entity, dialect, owners) for entity in declared_entities())
     return " UNION ALL ".join(filter(None, selects))
 
 
 def _locations_in(entity: type[Entity], dialect: Dialect, owners: str) -> str:
-    """The query over one entity; empty where the table does not hold both the owner and the location."""
+    """The query over one entity; empty if its table does not have both the owner and the location."""
     columns = entity.meta().columns
     owner, location = columns.get(entity.owner or EVERY_MEMBER), columns.get(entity.scope or "")
     if owner is None or location is None or not owner.is_own:

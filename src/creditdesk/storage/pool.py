@@ -1,6 +1,6 @@
-"""A connection pool over asyncpg's own, which opens the connections and takes damaged ones back.
+"""A connection pool in front of asyncpg's, which opens connections and takes broken ones back.
 
-Acquiring from this one costs half as much, and waiters are served in order of arrival (decision 14).
+Acquiring a connection costs half as much, and waiters are served in order of arrival (decision 14).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CANCEL_SECONDS: Final = 0.5
 
 
 class StatementCancelled(TimeoutError):
-    """A statement that was cancelled because of its duration, and that may be executed again."""
+    """A statement was cancelled because of its duration; it may be executed again."""
 
 
 _UNUSABLE: Final = (
@@ -48,7 +48,7 @@ class ConnectionPool:
         self._closing = False
 
     def acquire(self) -> PooledConnection:
-        """A connection for as long as the block; raises ConnectionError without a server."""
+        """A connection for the duration of the block. Raises ConnectionError without a server."""
         return PooledConnection(self)
 
     def in_use_since(self, instant: float) -> bool:
@@ -57,7 +57,7 @@ class ConnectionPool:
         return next(iter(self._in_use.values()), instant + 1) <= instant
 
     def terminate_in_use(self) -> None:
-        """Closes every connection in use; what waits on one of them fails at once."""
+        """Closes every connection in use; statements that wait on them fail at once."""
         for connection in tuple(self._in_use):
             with suppress(asyncpg.InterfaceError):
                 connection.terminate()
@@ -127,7 +127,7 @@ class ConnectionPool:
             self._slots.release()
 
     async def _release(self, connection: Any) -> None:
-        """Gives a connection back to asyncpg's pool, which ends what is open in it, or closes it where it cannot."""
+        """Returns a connection to asyncpg's pool, which ends its transaction, or else closes it."""
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await self._pool.release(connection, timeout=CANCEL_SECONDS)
 

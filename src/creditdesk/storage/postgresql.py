@@ -53,7 +53,7 @@ _Kind = Literal["insert", "insert with new ids", "update"]
 
 
 class _ReadStatements(BaseReadSession):
-    """What reads of a snapshot and single reads have in common."""
+    """The common base of reads in a snapshot and single reads."""
 
     async def is_writable(self) -> bool:
         # Both a replica and an operator's setting make transactions read-only.
@@ -88,7 +88,7 @@ class PostgreSQLReadSession(_ReadStatements):
 
 
 class PostgreSQLSingleReads(_ReadStatements):
-    """Reads each over any connection of the pool; long ones use at most half of the connections."""
+    """Executes each read over any connection of the pool; long ones use at most half of the connections."""
 
     def __init__(self, statements: Statements, pool: ConnectionPool, statement_seconds: float | None) -> None:
         super().__init__(statements)
@@ -206,7 +206,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
     async def _lock_sources(self, inserts: Sequence[EncodedRows]) -> None:
         """Locks the rows that these rows copy from, in a statement before the one that reads them.
 
-        A statement that waits for a lock goes on with the values that it saw before it waited.
+        A statement that waits for a lock continues with the values that it saw before it waited.
         """
         sources: dict[str, set[int]] = {}
         for rows in inserts:
@@ -337,7 +337,7 @@ class PostgreSQLStore:
 
 
 async def _roll_back_cancelled(connection: Any, transaction: Any) -> None:
-    """Ends a transaction after its statement was cancelled; a silent server does not answer either."""
+    """Rolls back a transaction after its statement was cancelled; closes the connection of a silent server."""
     try:
         async with timeout(CANCEL_SECONDS):
             await transaction.rollback()

@@ -1,7 +1,7 @@
-"""Queries as statements: composed once for each shape of a query, then bound to its values.
+"""Compiles queries to statements: composed once for each shape of a query, then bound to its values.
 
-The text depends only on which columns are compared and sorted and how, and on the values of booleans, so that
-an engine prepares it once.
+The text depends only on the compared and sorted columns, the comparisons, and the values of booleans, so that an
+engine prepares it once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Statements(PageBuilder):
         self._cache: dict[Any, Any] = {}
 
     def cached(self, key: Any, build: Callable[[], Any]) -> Any:
-        """What was built for this key before, or is built now."""
+        """The cached value of this key; built if it is missing."""
         found = self._cache.get(key)
         if found is None:
             if len(self._cache) >= MAX_CACHED_STATEMENTS:
@@ -129,7 +129,7 @@ class Statements(PageBuilder):
         keep: Sequence[Filter],
         columns: tuple[str, ...],
     ) -> BoundStatement:
-        """Of each group of the records that match, the one with the highest number, the last of `names`."""
+        """The record with the highest number (the last of `names`) of each group of records that match."""
 
         def build() -> Statement:
             *keys, highest = (column_name(column) for column in _named(entity, names))
@@ -192,7 +192,7 @@ class Statements(PageBuilder):
     ) -> BoundStatement:
         """Stored values, all or the named ones, of the records with these ids, locked in id order.
 
-        Of `skippable_ids` those that another transaction has locked are left out.
+        Leaves out those of `skippable_ids` that another transaction has locked.
         """
 
         def build() -> Statement:

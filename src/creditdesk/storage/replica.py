@@ -1,7 +1,7 @@
-"""Reads on a replica of PostgreSQL that has replayed what the caller has seen.
+"""Reads on a replica of PostgreSQL that has replayed everything that the caller has seen.
 
-A position is the timeline and the end of the write-ahead log: `2-0/16B3748`. A replica of the same timeline
-that has replayed to there has every transaction that was committed before.
+A position is the timeline and the end of the write-ahead log, such as `2-0/16B3748`. A replica of the same timeline
+that has replayed up to it has every transaction committed before.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from creditdesk.storage.postgresql import PostgreSQLStore, connect
 from creditdesk.storage.urls import POSTGRESQL_PREFIXES, single_host_urls
 
 REPLAY_SECONDS: Final = 0.1
-"""How long a read waits for a replica to replay a position; then the primary answers it."""
+"""How long a read waits for a replica to replay a position before the primary serves it."""
 
 POLL_SECONDS: Final = 0.005
 REPLICA_REST_SECONDS: Final = 1.0
-"""How long a replica that failed is left alone."""
+"""How long a replica is not used after a failure."""
 
 _POSITION: Final = re.compile(r"([0-9]{1,10})-([0-9A-F]{1,8}/[0-9A-F]{1,8})", re.ASCII | re.IGNORECASE)
 _FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -58,7 +58,7 @@ class ReadReplica:
         self._resting_until = 0.0
 
     async def written(self) -> str | None:
-        """The position of everything that is committed on the primary now; None while it does not say."""
+        """The position after everything committed on the primary so far; None while it does not report one."""
         statement = (
             "SELECT ('x' || left(pg_walfile_name(place), 8))::bit(32)::bigint, place::text"
             " FROM pg_current_wal_insert_lsn() AS place"
@@ -99,7 +99,7 @@ class ReadReplica:
         return bool(replayed)
 
     def rest(self) -> None:
-        """Leaves the replica alone for REPLICA_REST_SECONDS, as it failed."""
+        """Stops using the replica for REPLICA_REST_SECONDS after a failure."""
         self._resting_until = monotonic() + REPLICA_REST_SECONDS
 
     async def close(self) -> None:
@@ -108,7 +108,7 @@ class ReadReplica:
 
 
 async def open_replica(primary: Store, url: str, *, connections: int, statement_seconds: float | None) -> ReadReplica:
-    """The replica at a URL, which need not answer yet. Raises ValueError where there can be none."""
+    """The replica at a URL, which need not be reachable yet. Raises ValueError for an unusable URL."""
     if not isinstance(primary, PostgreSQLStore) or not url.startswith(POSTGRESQL_PREFIXES):
         raise ValueError("Only a database of PostgreSQL has read replicas")
     if len(list(single_host_urls(url))) != 1:

@@ -1,4 +1,4 @@
-"""What connections to PostgreSQL begin with, in a way that a pooler does not lose."""
+"""The settings of connections to PostgreSQL, set so that a pooler does not lose them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from creditdesk.storage.connector import HostConnector
 
 CONNECTION_SETTINGS: Final = {"application_name": "creditdesk"}
-"""Sent with each connection. A pooler would lose or refuse others, so the role has them."""
+"""Sent with each connection. A pooler would lose or reject others, so those are settings of the role."""
 
 ROLE_SETTINGS: Final = {
     "jit": "off",
@@ -19,7 +19,7 @@ _SETTINGS_LOCK: Final = 7230522
 
 
 async def set_role_settings(url: str) -> None:
-    """Gives the user of the URL the settings that new connections to its database begin with."""
+    """Sets the settings that the URL's user has in new connections to its database."""
     connection = await HostConnector(url)(url, server_settings=CONNECTION_SETTINGS)
     try:
         async with connection.transaction():

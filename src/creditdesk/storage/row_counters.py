@@ -1,4 +1,4 @@
-"""Row counters: numbers of rows by CreatedOn, Id and location, which triggers keep beside each table.
+"""Row counters: numbers of rows by CreatedOn, Id and location, which triggers maintain for each table.
 
 A row is counted in buckets of several widths by CreatedOn and by Id, and among the rows of its location
 in the widest buckets of CreatedOn. The number of a bucket is the value as an integer without its last
@@ -82,7 +82,7 @@ class CountedTable:
 
 
 class RowCounters(ABC):
-    """What differs between engines: values as integers, and the triggers that count."""
+    """The engine-specific parts: values as integers, and the triggers that count."""
 
     def create_table(self, counted: CountedTable) -> str:
         """The table of counters; they are INTEGER, as PostgreSQL sums BIGINT as slower decimals.

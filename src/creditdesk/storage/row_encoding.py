@@ -1,4 +1,4 @@
-"""Records to columns of database values, as bulk writes take them."""
+"""Encodes records as columns of database values for bulk writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TypedColumn:
 class EncodedRows:
     """Columns of one table, each with one value for each row, in the rows' order.
 
-    `denormalized` is what inserted rows copy from the rows that they refer to.
+    `denormalized` says what inserted rows copy from the rows that they refer to.
     """
 
     table: str
@@ -41,7 +41,7 @@ class EncodedRows:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        """What the text of a statement over these rows depends on."""
+        """The key of the text of a statement over these rows."""
         references = (each.reference_column for each in self.denormalized)
         return self.table, tuple(column.name for column in self.columns), tuple(references)
 
@@ -134,7 +134,7 @@ class _ColumnEncoder:
             return values
         first = values[0]
         if isinstance(first, datetime | str) and values.count(first) == len(values):
-            # As most columns of a batch: its time, its author, its kinds.
+            # Most columns of a batch have one value: its time, its author, its kinds.
             return [encode(first)] * len(values)
         return [None if value is None else encode(value) for value in values]
 

@@ -1,4 +1,4 @@
-"""Connections that change the schema beside running servers, and the lock that lets one migration run."""
+"""Connections that change the schema while servers run, and the lock that allows one migration at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from creditdesk.storage.role_settings import CONNECTION_SETTINGS
 from creditdesk.storage.sqlite import SQLiteStore
 
 LOCK_MILLISECONDS: Final = 150
-"""How long a statement waits for a lock. Writers that want the same lock later wait behind it."""
+"""How long a statement waits for a lock, in milliseconds. Later writers queue behind it."""
 
 _MIGRATION_LOCK: Final = 7230521
 _POLL_SECONDS: Final = 0.1
@@ -53,7 +53,7 @@ class PostgreSQLSchemaConnection:
 
 
 class SQLiteSchemaConnection:
-    """Write sessions of a store, each as short as its change."""
+    """Makes each change in a write session of its own."""
 
     def __init__(self, store: SQLiteStore) -> None:
         self.dialect: Dialect = SQLite()
@@ -71,10 +71,10 @@ class SQLiteSchemaConnection:
 
 @asynccontextmanager
 async def sqlite_migration_lock(path: str) -> AsyncIterator[None]:
-    """Waits until no other migration of a SQLite file runs, and keeps others waiting.
+    """Holds the migration lock of a SQLite file; waits while another migration runs.
 
-    The lock is on a file beside the database, which exists while a migration runs, and ends with its
-    process. A lock on the database itself would end those of SQLite as it is closed.
+    The lock is on a file beside the database, which exists while a migration runs. It ends with its process. A second
+    handle on the database file itself would release SQLite's own locks when it is closed.
     """
     lock = Path(f"{path}-migration")
     while (file := _lock_file(lock)) is None:  # noqa: ASYNC110 - another process holds the lock
@@ -98,10 +98,10 @@ def _lock_file(path: Path) -> BinaryIO | None:
 
 @asynccontextmanager
 async def postgresql_migration_lock(url: str) -> AsyncIterator[None]:
-    """Waits until no other migration of a PostgreSQL database runs, and keeps others waiting.
+    """Holds the migration lock of a PostgreSQL database; waits while another migration runs.
 
-    The lock is a transaction's, which poolers keep on one connection. Asking for it again and again,
-    instead of waiting, leaves no snapshot open for which a concurrent build of an index would wait.
+    The lock belongs to a transaction, which poolers keep on one connection. It is polled: waiting for it would keep a
+    snapshot open, for which a concurrent index build would wait.
     """
     connection = await HostConnector(url)(url, server_settings=CONNECTION_SETTINGS)
     try:

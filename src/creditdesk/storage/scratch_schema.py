@@ -1,4 +1,4 @@
-"""A copy of a database's schema without its rows, on which a migration can be tried without any lock."""
+"""Copies a database's schema without its rows, to try a migration without locks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from creditdesk.storage.dialects import Execute
 
 _SCHEMA: Final = "creditdesk_plan"
 _STATE_TABLES: Final = ("schema_version", "migration_state")
-"""The tables whose rows say which changes are pending."""
+"""The tables whose rows are copied too: they say which changes are pending."""
 
 _COPIES: Final = f"""
 SELECT 1 AS place, format('CREATE TABLE {_SCHEMA}.%1$I (LIKE %1$I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', relname)

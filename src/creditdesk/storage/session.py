@@ -1,4 +1,4 @@
-"""Read and write sessions: what is the same on both engines.
+"""Read and write sessions: the part that both engines share.
 
 An engine adds `fetch` and the statements that write rows.
 """
@@ -43,18 +43,18 @@ DEEP_PAGE_OFFSET: Final = 2_000
 """From this offset on, a page is found by the row counters, or read from the nearer end."""
 
 INLINE_ROWS: Final = 250
-"""A page of more rows is decoded on a thread, so that the event loop runs on."""
+"""Larger pages are decoded on a thread, so that they do not block the event loop."""
 
 MAX_OFFSET: Final = 2**62
 """Past every row, with room to add to it in 64 bits."""
 
 REFERENCED: Final = "This record cannot be changed: other records refer to it."
 LOST_RACE: Final = "Another change came first; nothing was done. Please try again."
-"""Messages of the errors that violated foreign keys, and other conflicts with writers, raise."""
+"""Messages for violated foreign keys, and for other conflicts with writers."""
 
 NO_ROOM: Final = "The database has no room on its disk; nothing was changed. Reading goes on."
 NO_ROOM_SECONDS: Final = 30
-"""When a client may repeat a write that found no room."""
+"""When a client may repeat a write that failed for lack of disk space, in seconds."""
 
 
 class BaseReadSession(CrossCheckReads, GroupedSumReads):
@@ -200,9 +200,9 @@ class BaseWriteSession(BaseReadSession):
         self.commit_actions.append(action)
 
     async def raise_cache_revision(self) -> None:
-        """Raises the revision where `cached_fields` have changed; the last statement before the commit.
+        """Increments the revision if `cached_fields` have changed; must be the last statement before the commit.
 
-        Its row stays locked until then, so revisions commit in their order.
+        Its row stays locked until the commit, so revisions commit in order.
         """
         if self.changes_cached_fields:
             await self.fetch(
@@ -212,14 +212,14 @@ class BaseWriteSession(BaseReadSession):
             )
 
     async def finish_commit(self) -> None:
-        """What follows the commit: its actions, then a wait until no process uses former `cached_fields`."""
+        """Runs the actions after the commit, then waits until no process uses former `cached_fields`."""
         for action in self.commit_actions:
             action()
         if self.changes_cached_fields:
             await asyncio.sleep(CACHE_LEASE_MILLISECONDS / 1000)
 
     def note_changes(self, entity: type[Entity], values: Iterable[Mapping[str, Any]]) -> None:
-        """Takes note of `cached_fields` among the values that are set."""
+        """Records whether `cached_fields` are among the values that are set."""
         if entity.cached_fields and not self.changes_cached_fields:
             self.changes_cached_fields = any(not entity.cached_fields.isdisjoint(each) for each in values)
 
@@ -247,7 +247,7 @@ class BaseWriteSession(BaseReadSession):
 
     @abstractmethod
     async def advance_ids(self, entity: type[Entity], highest: int) -> None:
-        """Makes new ids start after this one, which was given by a caller."""
+        """Makes new ids start after this one, which a caller has assigned."""
 
     async def lock(
         self,
@@ -332,9 +332,9 @@ class BaseWriteSession(BaseReadSession):
 async def fetch_first_rows(
     statements: Statements, fetch: Execute, query: ListQuery, offset: int
 ) -> tuple[BoundStatement, Sequence[Sequence[Any]]] | None:
-    """The statement of a page near the start, and its rows; None where a probe finds that no record matches.
+    """The statement of a page near the start, and its rows; None if a probe finds that no record matches.
 
-    The page is looked for among the rows of the narrowest filter first.
+    Searches the rows of the narrowest filter first.
     """
     search = statements.narrow_search(query)
     by = search.by
@@ -365,7 +365,7 @@ def _bucket_start(bits: int, bucket: int) -> datetime | int:
 
 
 def given_ids(write: Insert) -> list[int] | None:
-    """The ids of its records; None where the database assigns new ones."""
+    """The ids of the records to insert; None if the database assigns them."""
     if not write.records[0].get("Id"):
         return None
     return [record["Id"] for record in write.records]

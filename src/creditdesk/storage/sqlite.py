@@ -49,13 +49,13 @@ from creditdesk.storage.sqlite_reads import Connection, Reader
 from creditdesk.telemetry.metrics import DATABASE_WAIT_SECONDS
 
 BUSY_SECONDS: Final = 20.0
-"""How long a write waits by default for its turn and for other programs."""
+"""How long a write waits by default for other writes and other programs, in seconds."""
 
 T = TypeVar("T")
 
 BUSY_MESSAGE: Final = "Another program holds the database; nothing was changed. Try again in a moment."
 _NO_ROOM: Final = (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE)
-"""What SQLite reports where the operating system cannot make a file longer."""
+"""The errors that SQLite reports if the operating system cannot extend a file."""
 
 STOPPED_MESSAGE: Final = "The server stops; try again in a moment."
 CACHE_KILOBYTES = 65_536
@@ -185,8 +185,8 @@ class SQLiteWriteSession(BaseWriteSession):
 class SQLiteStore:
     """Sessions over one database file.
 
-    A write waits at most `busy_seconds` for its turn and for writers of other processes together. A read
-    takes at most `statement_seconds`, if given.
+    A write waits at most `busy_seconds` in total for other writes and other processes. A read takes at most
+    `statement_seconds`, if given.
     """
 
     def __init__(self, path: str, busy_seconds: float = BUSY_SECONDS, statement_seconds: float | None = None) -> None:
@@ -263,7 +263,7 @@ class SQLiteStore:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[float]:
-        """Holds the write lock; yields when the wait for other processes must end."""
+        """Holds the write lock; yields the deadline of the wait for other processes."""
         started = monotonic()
         deadline = started + self._busy_seconds
         try:

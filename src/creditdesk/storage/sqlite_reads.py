@@ -1,9 +1,9 @@
 """Reads on SQLite: the shortest on the event loop, others on threads.
 
-A thread costs a short read more than its statement does. So every read starts on the event loop, and is
-interrupted there after LOOP_SECONDS of work; what is not done by then runs on a thread, and what is not done
-there after THREAD_SECONDS is a long read. Where the next read of the same text starts follows from the work of
-this one, not from the clock: on a busy machine every read takes long, and threads would make it longer.
+For a short read, a thread costs more than the statement. So every read starts on the event loop and is interrupted
+there after LOOP_SECONDS of work; then it runs on a thread, and after THREAD_SECONDS there it becomes a long read.
+Where the next read of the same text starts depends on the work of this one, not on the clock: on a busy machine
+every read takes long, and threads would make it longer.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from typing import Any, Final
 from creditdesk.storage.long_reads import LongReads, SlowStatements
 
 LOOP_SECONDS: Final = 0.002
-"""How long one read may work on the event loop."""
+"""How long one read may work on the event loop, in seconds."""
 
 MAX_LOOP_SECONDS: Final = 0.01
-"""A statement that held the event loop for longer, by the clock, runs on a thread the next time."""
+"""A statement that blocked the event loop for longer, by the clock, runs on a thread the next time."""
 
 THREAD_SECONDS: Final = 0.1
 """How long a read may take on a thread before it is a long read."""
 
 MAX_THREADED_READS: Final = 4
 MAX_LONG_READS: Final = 2
-"""Reads that run on threads, and long reads, at once; further ones wait."""
+"""The number of concurrent reads on threads, and of long reads; more have to wait."""
 
 LONG_READ_NICENESS: Final = 10
-"""Long reads leave the processor to everything else."""
+"""The niceness of long reads, which yield the processor to everything else."""
 
 PROGRESS_STEPS: Final = 1000
-"""Steps of SQLite's virtual machine, about 50 µs, between two looks at the clock."""
+"""The steps of SQLite's virtual machine between two checks of the clock, about 50 µs."""
 
 INTERRUPT_SECONDS: Final = 0.02
-"""Between two interrupts of one statement: one that comes before the statement starts is lost."""
+"""The interval of interrupts of one statement: an interrupt before the statement starts is lost."""
 
 _THREAD_USAGE: Final = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
@@ -67,7 +67,7 @@ class Connection(sqlite3.Connection):
     def _is_late(self) -> bool:
         """Whether a limited statement has used up its time, which begins with the first call.
 
-        Half of it goes by the clock, which costs little to read, and half by the work that follows.
+        The first half is measured by the clock, which is cheap to read, the second by processor time.
         """
         if not self._is_limited:
             return False
@@ -92,10 +92,10 @@ class Connection(sqlite3.Connection):
             self._is_limited = False
 
     def fetch(self, text: str, parameters: Sequence[Any]) -> tuple[FetchedRows, float]:
-        """The rows and the seconds of work, for a thread: no look at the clock takes the interpreter's lock.
+        """The rows and the seconds of work, for a thread: without checks of the clock, which need the interpreter lock.
 
-        Work is processor time, and the time by the clock where the disk was read: not that of waiting for the
-        interpreter or for a processor.
+        Work is processor time, or the time by the clock if the disk was read; it excludes waiting for the interpreter
+        or a processor.
         """
         self.set_progress_handler(None, 0)
         began, worked, blocks = monotonic(), thread_time(), _disk_blocks()
@@ -126,7 +126,7 @@ class Reader:
     def fetch_at_once(
         self, text: str, parameters: Sequence[Any], connection: Callable[[], Connection]
     ) -> FetchedRows | None:
-        """The rows of a SELECT; None for one that is to run on a thread. Raises sqlite3.Error."""
+        """The rows of a SELECT; None if it has to run on a thread. Raises sqlite3.Error."""
         if text in self._threaded:
             return None
         started = monotonic()
@@ -144,7 +144,7 @@ class Reader:
     async def fetch_on_thread(
         self, text: str, parameters: Sequence[Any], thread_connection: ThreadConnection
     ) -> FetchedRows:
-        """The rows of a SELECT that `fetch_at_once` left. Raises Unavailable when its time is over, and sqlite3.Error."""
+        """The rows of a SELECT that `fetch_at_once` left. Raises Unavailable at its deadline, and sqlite3.Error."""
         if text not in self._long.statements:
             with suppress(TimeoutError):
                 return await self._fetch_briefly(text, parameters, thread_connection)
@@ -158,7 +158,7 @@ class Reader:
     async def _fetch_briefly(
         self, text: str, parameters: Sequence[Any], thread_connection: ThreadConnection
     ) -> FetchedRows:
-        """Raises TimeoutError when the statement is not done after THREAD_SECONDS."""
+        """Executes a statement on a thread. Raises TimeoutError if it is not done after THREAD_SECONDS."""
         self._threaded.record(text, float("inf"))
         async with self._slots:
             async with asyncio.timeout(THREAD_SECONDS):
@@ -170,7 +170,7 @@ class Reader:
     async def _run_on_thread(
         self, threads: ThreadPoolExecutor, connection: Connection, text: str, parameters: Sequence[Any]
     ) -> tuple[FetchedRows, float]:
-        """Interrupts the statement when the task is cancelled."""
+        """Executes a statement on a thread, and interrupts it if the task is cancelled."""
         work = asyncio.get_running_loop().run_in_executor(threads, connection.fetch, text, parameters)
         self._running.add(connection)
         try:
@@ -185,7 +185,7 @@ class Reader:
             self._running.discard(connection)
 
     async def close(self) -> None:
-        """Interrupts what still runs."""
+        """Interrupts running reads."""
         while self._running:
             for connection in self._running:
                 connection.interrupt()
@@ -195,6 +195,6 @@ class Reader:
 
 
 def _lower_priority() -> None:
-    """On Linux, where a thread has a priority of its own."""
+    """Lowers the priority of this thread on Linux, where threads have their own."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LONG_READ_NICENESS)

@@ -1,4 +1,4 @@
-"""Declarations as SQL: tables, foreign keys, indexes and guards."""
+"""Declarations as SQL: tables, foreign keys, indexes and append-only triggers."""
 
 from __future__ import annotations
 
@@ -192,8 +192,8 @@ def _entity_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[st
 def _low_cardinality_indexes(entity: type[Entity], dialect: Dialect) -> Iterator[tuple[str, str, str]]:
     """Name, columns and condition of the indexes that list the rows of one text by creation.
 
-    They hold what is filtered beside such a text most, so that counting the rows reads the index alone:
-    the indexed amounts and the location.
+    They include the indexed amounts and the location, which are filtered most often together with such a text, so that
+    counting rows reads only the index.
     """
     meta, first = entity.meta(), dialect.nulls_first
     covered = [column_name(c) for c in meta.stored_columns if c.indexed and isinstance(c.field, Money | Integer)]
@@ -249,7 +249,7 @@ def counted_tables(entities: Iterable[type[Entity]]) -> Iterator[CountedTable]:
 
 
 def append_only_guards(entities: Iterable[type[Entity]], dialect: Dialect) -> Iterator[str]:
-    """Triggers by which the database itself keeps append-only entities from being changed."""
+    """Triggers by which the database itself protects append-only entities from changes."""
     for entity in entities:
         if entity.append_only:
             fixed: list[str] = []

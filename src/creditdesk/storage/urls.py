@@ -12,7 +12,7 @@ POSTGRESQL_PREFIXES: Final = ("postgresql://", "postgres://")
 
 
 def sqlite_file(url: str) -> str | None:
-    """The file that the URL names, "" for a database in memory; None for another engine."""
+    """The file that the URL names; empty for a database in memory, None for another engine."""
     return url.removeprefix(SQLITE_PREFIX) if url.startswith(SQLITE_PREFIX) else None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 ALL_ROWS: Final = "TRUE"
-"""The condition of a batch that is not limited."""
+"""The condition of an unlimited batch."""
 
 
 @dataclass(frozen=True, slots=True)

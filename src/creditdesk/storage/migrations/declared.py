@@ -1,6 +1,6 @@
-"""What the declarations ask for beyond the numbered steps: tables, columns, indexes and triggers.
+"""Adds what is declared and missing: tables, columns, indexes and triggers.
 
-So an entity or a field needs no step of its own.
+So a new entity or field needs no numbered step.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from creditdesk.storage.tables import (
 async def add_missing(target: SchemaTarget, left_out: Collection[str]) -> None:
     """Adds the tables, columns, foreign keys and indexes that are missing, and fills them.
 
-    Leaves out tables that a later step brings.
+    Leaves out tables that a later step creates.
     """
     created = await _add_tables_and_columns(target, left_out)
     await _fill_copies(target)
@@ -161,7 +161,7 @@ async def _add_indexes(target: SchemaTarget, created: Collection[str], left_out:
 
 
 async def replace_triggers(target: SchemaTarget) -> None:
-    """Replaces every trigger by its current definition, and counts rows that nothing counted yet."""
+    """Replaces every trigger by its current definition, and counts rows that were not counted yet."""
     for counted in counted_tables(declared_entities()):
         await target.change(_count_rows(counted))
     for change in _trigger_changes(target.dialect, declared_entities()):
@@ -222,7 +222,7 @@ def _drop_window_trigger(name: str) -> Change:
 
 
 def triggers_digest(dialect: Dialect) -> str:
-    """Differs when the definition of any trigger does."""
+    """The digest of the definitions of all triggers."""
     entities = declared_entities()
     digest = sha256()
     for counted in counted_tables(entities):

@@ -1,4 +1,4 @@
-"""What a migration would do: its statements, the locks that they take, and how many rows they fill."""
+"""Plans a migration: its statements, the locks that they take, and how many rows they fill."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from creditdesk.storage.migrations.target import OneTransaction
 _LOCKED: Final = re.compile(
     r"(?:ALTER TABLE|DROP TABLE IF EXISTS|DROP TABLE|TRIGGER .*? ON|REFERENCES) (\w+)", re.DOTALL
 )
-"""The tables that a statement locks for the moment that it takes."""
+"""Matches the tables that a statement locks while it runs."""
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class RecordingTarget(OneTransaction):
 
 
 async def estimate_rows(execute: Execute, dialect: Dialect) -> dict[str, int]:
-    """About how many rows each table has, without reading them."""
+    """The approximate number of rows of each table, without reading them."""
     if dialect.name == "postgresql":
         rows = await execute(
             "SELECT relname, reltuples::bigint FROM pg_class "

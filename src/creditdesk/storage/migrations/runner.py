@@ -1,4 +1,4 @@
-"""Applies the steps, beside running servers as far as these go on, and lists them."""
+"""Applies the pending steps, while servers run where the steps allow it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ _WINDOW_TITLE: Final = "Drop the triggers that fill new columns in rows of the o
 
 
 async def migrate(target: SchemaTarget, applied_on: str, *, contract: bool) -> list[str]:
-    """Applies the pending steps and adds what is declared and missing; returns the titles of what still waits.
+    """Applies the pending steps and adds what is declared and missing; returns the titles of what is still pending.
 
-    Without `contract` these are the contract steps, what follows them in order, and the end of triggers that
-    serve older programs. Raises NewerDatabase
-    when the database has contract steps that this program does not know.
+    Without `contract`, these are the contract steps, the steps that follow them, and the removal of triggers for older
+    programs. Raises NewerDatabase if the database has contract steps that this program does not know.
     """
     steps, _ = await _read(target)
     check_newest(steps)
@@ -93,9 +92,9 @@ async def _create_state(execute: Execute, dialect: Dialect) -> None:
 async def _expand(
     target: SchemaTarget, pending: Iterable[Migration], recorded: dict[str, str], applied_on: str
 ) -> list[Migration]:
-    """Applies expand steps, and fills what contract steps need; returns the steps that are not recorded yet.
+    """Applies expand steps, and runs the backfills of contract steps; returns the steps that are not recorded yet.
 
-    Those after a contract step are recorded after it, so that older programs still start.
+    Steps after a contract step are recorded after it, so that older programs still start.
     """
     waiting: list[Migration] = []
     for step in pending:
@@ -119,7 +118,7 @@ async def _expand(
 
 
 async def _contract(target: SchemaTarget, waiting: Iterable[Migration], applied_on: str) -> None:
-    """Applies contract steps, after the rows that older programs wrote meanwhile are filled too."""
+    """Applies contract steps, after also filling the rows that older programs wrote in the meantime."""
     for step in waiting:
         target.announce(step.title, step.kind)
         for backfill in await _backfills(target, step):

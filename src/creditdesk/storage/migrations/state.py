@@ -1,4 +1,4 @@
-"""What migrations record in the database beside the steps: positions of backfills, steps done ahead."""
+"""The state of migrations in the database, in addition to the steps: positions of backfills, steps done ahead."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def window_triggers(recorded: Iterable[str]) -> list[str]:
 
 
 async def forget_copies(execute: Execute, _dialect: Dialect) -> None:
-    """All new copies are filled; the next ones of the same table are filled from its first row again."""
+    """Records that all new copies are filled, so that later ones of a table are filled from its first row."""
     await execute(f"DELETE FROM migration_state WHERE name LIKE '%{COPIES}%'", ())
 
 

@@ -1,4 +1,4 @@
-"""What a migration step is, and what it may ask of the database."""
+"""The declaration of a migration step, and helpers for steps."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Migration:
 
 
 async def nothing(_execute: Execute, _dialect: Dialect) -> None:
-    """For a step whose number alone matters: it keeps out programs that do not know it."""
+    """The change of a step that only has to exist, to keep out programs that do not know it."""
 
 
 async def existing_columns(execute: Execute, dialect: Dialect) -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""How changes of the schema reach a database: all in one transaction, or each alone beside running servers."""
+"""Applies changes of the schema: all in one transaction, or each in its own while servers run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from creditdesk.storage.migrations.backfill import Backfill
 from creditdesk.storage.migrations.step import Change, StepKind
 
 BACKFILL_BATCH_SECONDS: Final = 0.1
-"""How long a batch may take: the size of the next one follows from the duration of the last."""
+"""How long a batch may take, in seconds; the next batch is sized by the duration of the last."""
 
 FIRST_BATCH_ROWS: Final = 500
 MAX_BATCH_ROWS: Final = 20_000
@@ -45,7 +45,7 @@ class SchemaConnection(Protocol):
 class SchemaTarget(ABC):
     """A database whose schema is changed.
 
-    `has_servers` says that programs may be serving it meanwhile.
+    `has_servers` says whether servers may run in the meantime.
     """
 
     dialect: Dialect
@@ -53,7 +53,7 @@ class SchemaTarget(ABC):
 
     @abstractmethod
     def announce(self, title: str, kind: StepKind) -> None:
-        """Says which changes follow."""
+        """Announces the changes that follow."""
 
     @abstractmethod
     async def change(self, apply: Change) -> None:
@@ -86,7 +86,7 @@ class OneTransaction(SchemaTarget):
         self.dialect = dialect
 
     def announce(self, title: str, kind: StepKind) -> None:
-        """Says nothing: it takes no time."""
+        """Announces nothing: the changes take no time."""
 
     async def change(self, apply: Change) -> None:
         await apply(self.execute, self.dialect)
@@ -136,7 +136,7 @@ class OnlineTarget(SchemaTarget):
             await self.change(build)
             return
         if await self._has_invalid_index(name):
-            # What a build leaves that was killed, or that found two equal keys.
+            # A build that was killed, or that found duplicate keys, leaves an invalid index.
             await self._connection.execute_alone(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
         await self._connection.execute_alone(statement.replace("INDEX ", "INDEX CONCURRENTLY ", 1))
 

@@ -1,4 +1,4 @@
-"""Which schemas a program serves: from its oldest to its newest, and newer ones that only expanded."""
+"""The window of schemas that a program serves: from its oldest to its newest, and newer ones that only expanded."""
 
 from __future__ import annotations
 

@@ -150,6 +150,30 @@ async def test_reports_are_spanish_on_screen_and_in_files(spanish: httpx.AsyncCl
             "Finding `checkpoint`: checkpoint 4 does not follow the one before it",
             "Hallazgo `checkpoint`: el punto de control 4 no sigue al anterior",
         ),
+        (
+            "Finding `row_counter` about JournalLine: 3 are counted with CreatedOn from 2026-01-31T00:00:00Z"
+            " at location 5, but there are 4",
+            "Hallazgo `row_counter` sobre JournalLine: se cuentan 3 con CreatedOn desde 31 ene 2026, 00:00:00 UTC"
+            " en la sede 5, pero hay 4",
+        ),
+        ("3 are counted with Id from 0, but there are 4", "se cuentan 3 con Id. desde 0, pero hay 4"),
+        (
+            "3 are counted with Id from 0 at no location, but there are 4",
+            "se cuentan 3 con Id. desde 0 sin sede, pero hay 4",
+        ),
+        (
+            '2 problems; the first: Finding `total` about money credit 9 "Day" of Ada: total is 1038.50 EUR and the journal says 45.00 EUR',
+            'problemas: 2; el primero: Hallazgo `total` sobre crédito en dinero 9 "Day" de Ada: el total es 1.038,50 EUR y el diario dice'
+            " 45,00 EUR",
+        ),
+        (
+            "2 stored totals differ from the journal; the first: location 3 until 2026-01-31T23:00:00Z",
+            "totales guardados que difieren del diario: 2; el primero: sede 3 hasta 31 ene 2026, 23:00:00 UTC",
+        ),
+        (
+            "The scheduled verification of the whole ledger ended at 2026-01-31T23:00:00Z: 12 journal entries verified",
+            "La verificación programada de todo el libro terminó el 31 ene 2026, 23:00:00 UTC: asientos verificados: 12",
+        ),
         ("Nobody ever wrote this: not at all", "Nobody ever wrote this: not at all"),
     ],
 )

@@ -248,7 +248,9 @@ async def test_the_report_says_when_the_ledger_was_verified_and_what_of_it_diffe
     [found] = report["Rows"]
     assert found["Explanation"].startswith("Finding `past_rewritten` about money credit ")
     assert "el resumen más nuevo" in translated_message(found["Explanation"], "es")
-    assert report["Footer"]["Notes"][-1].startswith("Verified 2026-01-01T12:00:00Z: ")
+    assert report["Footer"]["Notes"][-1].startswith(
+        "The scheduled verification of the whole ledger ended at 2026-01-01T12:00:00Z: "
+    )
 
 
 async def test_a_finding_about_no_credit_is_in_the_report_of_all_locations(reports: ReportClient) -> None:

@@ -5,8 +5,11 @@ Triggers maintain the counters, so a difference means that the triggers were byp
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from creditdesk.audit.findings import AuditFinding, FindingCode, FindingReporter
 from creditdesk.entities.catalog import CATALOG
+from creditdesk.schema.conversions import format_datetime
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.repository import CounterMismatch, ReadSession
 
@@ -22,12 +25,26 @@ async def check_counters(session: ReadSession, report: FindingReporter) -> None:
 
 
 def _finding(entity: type[Entity], mismatch: CounterMismatch) -> AuditFinding:
-    location = {None: "", 0: ", of no location"}.get(mismatch.location, f", of location {mismatch.location}")
     return AuditFinding(
         code=FindingCode.ROW_COUNTER,
-        message=f"{mismatch.stored} are counted with {mismatch.column} from {mismatch.start}{location}, "
-        f"but there are {mismatch.actual}",
+        message=_describe(mismatch),
         entity=entity,
         stored=str(mismatch.stored),
         expected=str(mismatch.actual),
     )
+
+
+def _describe(found: CounterMismatch) -> str:
+    start = format_datetime(found.start) if isinstance(found.start, datetime) else found.start
+    if found.location is None:
+        message = f"{found.stored} are counted with {found.column} from {start}, but there are {found.actual}"
+    elif found.location:
+        message = (
+            f"{found.stored} are counted with {found.column} from {start} at location {found.location}, "
+            f"but there are {found.actual}"
+        )
+    else:
+        message = (
+            f"{found.stored} are counted with {found.column} from {start} at no location, but there are {found.actual}"
+        )
+    return message

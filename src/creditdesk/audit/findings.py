@@ -173,15 +173,20 @@ class AuditFinding:
         return f"{self.entity.__name__}{number}"
 
     @property
+    def named_subject(self) -> str:
+        """The subject with the names of credit and customer, as `money credit 12 "Rooms" of Ada`."""
+        named = f' "{self.credit_name}"' if self.credit_name else ""
+        owned = f" of {self.customer}" if self.customer else ""
+        return f"{self.subject}{named}{owned}" if self.subject else ""
+
+    @property
     def text(self) -> str:
         """Subject and message."""
         return f"{self.subject}: {self.message}" if self.subject else self.message
 
     def __str__(self) -> str:
         """One line for people: the code, what it is about with the names of credit and customer, the message."""
-        named = f' "{self.credit_name}"' if self.credit_name else ""
-        owned = f" of {self.customer}" if self.customer else ""
-        subject = f"{self.subject}{named}{owned}: " if self.subject else ""
+        subject = f"{self.named_subject}: " if self.subject else ""
         return f"{self.code}: {subject}{self.message}"
 
     def to_document(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
@@ -110,16 +111,20 @@ def _is_known(value: str, shown: str) -> bool:
 
 @cache
 def _templates(language: str) -> tuple[_Template, ...]:
-    """The keys with values, those with most words first: they say most about a text."""
+    """The keys with values, those with most words first: they say most about a text.
+
+    Keys that begin with a word come before those that begin with a value, which may be the beginning of another text.
+    """
     found = []
     for each in _catalogue(language):
         keys = (each.id,) if isinstance(each.id, str) else tuple(each.id)
         if VALUE in keys[0]:
             text = str(each.string)
             words = min(len(key.replace(VALUE, "")) for key in keys)
-            found.append((-words, keys, _Template(keys, text, tuple(map(_pattern_of, keys)), words >= _DISTINCT)))
-    found.sort(key=lambda each: each[:2])
-    return tuple(template for _, _, template in found)
+            rank = (keys[0].startswith(VALUE), -words, keys)
+            found.append((rank, _Template(keys, text, tuple(map(_pattern_of, keys)), words >= _DISTINCT)))
+    found.sort(key=itemgetter(0))
+    return tuple(template for _, template in found)
 
 
 def _pattern_of(key: str) -> re.Pattern[str]:

@@ -30,6 +30,7 @@ from creditdesk.reports.journal_loader import (
     location_accounts,
     reassigned_accounts,
 )
+from creditdesk.reports.result import label
 from creditdesk.reports.values import BEGINNING, END_OF_TIME, Cut, Microseconds
 from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import ReadSession, Store
@@ -61,7 +62,9 @@ async def find_stale_days(store: Store, now: datetime) -> list[str]:
     found = []
     for location_id in await store.read_detached(_locations):
         untils = await store.read_detached(partial(_differing_days, location_id, now))
-        found += [f"location {location_id} until {from_epoch_microseconds(each):%Y-%m-%dT%H:%M:%SZ}" for each in untils]
+        found += [
+            label(f"location {location_id} until {from_epoch_microseconds(each):%Y-%m-%dT%H:%M:%SZ}") for each in untils
+        ]
     return found
 
 

@@ -59,17 +59,22 @@ async def find_verification_findings(session: ReadSession, request: ReportReques
     return found
 
 
+def finding_text(code: str, subject: str, message: str) -> str:
+    """The code of a finding, its subject, which may be empty, and the difference."""
+    quoted = f"`{code}`"
+    return label(f"Finding {quoted} about {subject}: {message}" if subject else f"Finding {quoted}: {message}")
+
+
 def _explanation(row: _FindingRow) -> str:
-    """The code of a finding, its subject, and the difference."""
-    code = f"`{row.code}`"
-    if found := _ABOUT.fullmatch(row.message):
-        return label(f"Finding {code} about {found[1]}: {found[2]}")
-    return label(f"Finding {code}: {row.message}")
+    found = _ABOUT.fullmatch(row.message)
+    return finding_text(row.code, found[1], found[2]) if found else finding_text(row.code, "", row.message)
 
 
 async def describe_verification(session: ReadSession) -> str:
     """When the whole ledger was last verified, and with which result."""
     states = await session.find(JobState, where(JobState, Name=VERIFY_JOB), columns=("Id", "EndedOn", "Result"))
     if not states or states[0]["EndedOn"] is None:
-        return "The scheduled verification has not run"
-    return f"Verified {format_datetime(states[0]['EndedOn'])}: {states[0]['Result']}"
+        return label("The scheduled verification has not run")
+    return label(
+        f"The scheduled verification of the whole ledger ended at {format_datetime(states[0]['EndedOn'])}: {states[0]['Result']}"
+    )

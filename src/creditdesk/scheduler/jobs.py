@@ -19,7 +19,7 @@ from creditdesk.auth.purge import remove_expired_sign_ins
 from creditdesk.ledger.jobs import run_benefit_renewals, run_credit_expiry, run_hold_release, run_response_removal
 from creditdesk.ledger.journal.transaction import LedgerContext
 from creditdesk.reports.daily_totals_job import find_stale_days, store_daily_totals
-from creditdesk.reports.exception_verification import VERIFY_JOB
+from creditdesk.reports.exception_verification import VERIFY_JOB, finding_text
 from creditdesk.scheduler.backups import BackupPlan, make_backup
 from creditdesk.scheduler.link_mail import MAIL_JOB, MailPlan, send_link_mail
 from creditdesk.scheduler.month_end import write_month_end_reports
@@ -180,7 +180,9 @@ class _Jobs:
         async with self._context.store.write_session() as session:
             await store_findings(session, findings.found, self._context.ledger.clock())
         if findings.found:
-            raise JobFailed(f"{len(findings.found)} problems; the first: {findings.found[0]}")
+            first = findings.found[0]
+            text = finding_text(first.code.value, first.named_subject, first.message)
+            raise JobFailed(f"{len(findings.found)} problems; the first: {text}")
         if stale := await find_stale_days(self._context.store, self._context.ledger.clock()):
             raise JobFailed(f"{len(stale)} stored totals differ from the journal; the first: {stale[0]}")
         return f"{entries} journal entries verified"

@@ -79,12 +79,15 @@ async def test_a_file_grants_credit_by_number_and_by_email(console: httpx.AsyncC
         "Description": "Sorry for the noise",
         "location": str(ledger.business),
     }
-    file = f"Email;CoworkerId;Amount\n{email};;\n;{ledger.customer};7.5\nnobody@example.com;;1\n"
+    file = (
+        f"Email;CoworkerId;Amount\n{email};;\n;{ledger.customer};7.5\nnobody@example.com;;1\n;{ledger.customer};1;50\n"
+    )
     seen = (await send(console, "grant", form, "preview", file)).text
     assert [row[1:] for row in cells(seen)] == [
         ["Sorry for the noiseGrace", "–", "5.00", "can be written"],
         ["Sorry for the noiseAda", "–", "7.50", "can be written"],
         ["Sorry for the noise", "–", "–", "No customer, or more than one, has this e-mail."],
+        ["Sorry for the noiseAda", "–", "–", "This row has more cells than the first line names."],
     ]
     done = (await send(console, "grant", form_of(seen), "apply")).text
     assert [row[-1] for row in cells(done)][:2] == ["written", "written"]

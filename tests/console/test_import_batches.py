@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -19,8 +20,10 @@ from creditdesk.import_routes import run_imports
 from creditdesk.schema.repository import Store
 from creditdesk.settings import Settings
 from creditdesk.transfer import import_batches, part_writer
+from creditdesk.transfer.importer import Importer
+from creditdesk.transfer.part_writer import ImportMessages
 from tests.support.api_client import CREDITS, ApiClient
-from tests.support.users import create_location
+from tests.support.users import SIGN_IN_TIME, create_location
 
 PATH = "/api/admin/imports"
 CUSTOMERS = "/api/spaces/coworkers"
@@ -141,6 +144,24 @@ async def test_a_row_in_conflict_and_one_of_another_length_are_refused_alone(
     done = (await client.get(f"{PATH}/batches/{batch}")).json()
     assert (done["State"], done["Added"], done["Refused"]) == ("imported", 2, 3)
     assert [message.partition(":")[0] for message in done["Messages"]] == ["row 2", "row 3", "row 4"]
+
+
+@pytest.mark.parametrize(
+    ("text", "refused_rows"),
+    [("FullName,Email\nAda,a@x.example,1\n", 1), ("FullName,Email\nAda,a@x.example\n\n\nEve\nBob,b,c\n", 2)],
+)
+async def test_rows_of_another_length_are_named_alike_here_and_by_the_command(
+    client: httpx.AsyncClient, store: Store, tmp_path: Path, text: str, refused_rows: int
+) -> None:
+    path = tmp_path / "coworkers.csv"
+    path.write_text(text, "utf-8")
+    command = ImportMessages(path.name)
+    state = await Importer(store, command, SIGN_IN_TIME, dry_run=True).run(path)
+    answer = await client.post(PATH, json={"Records": "coworkers", "Csv": text, "DryRun": True})
+    seen = answer.json()["Value"]
+    refused = [message for message in command.shown if message.startswith("row ")]
+    assert [each for each in seen["Messages"] if each.startswith("row ")] == refused
+    assert (seen["Refused"], len(refused)) == (state.report.refused, refused_rows)
 
 
 @pytest.mark.usefixtures("hurried")

@@ -84,8 +84,16 @@ class BulkRow:
         return (after or Decimal(0)) - (before or Decimal(0))
 
 
-def parse_rows(text: str) -> list[dict[str, str]]:
-    """The rows of a text with a heading, by column name; separated by comma, semicolon or tab.
+@dataclass(frozen=True, slots=True)
+class ListedRow:
+    """A row as it was typed, by column name in lower case; `is_too_long`: it has more cells than the first line names."""
+
+    values: dict[str, str]
+    is_too_long: bool
+
+
+def parse_rows(text: str) -> list[ListedRow]:
+    """The rows of a text with a heading; separated by comma, semicolon or tab.
 
     Raises ValueError with what is wrong.
     """
@@ -103,7 +111,13 @@ def parse_rows(text: str) -> list[dict[str, str]]:
     if len(listed) > MAX_TYPED_ROWS + 1:
         raise ValueError(TOO_MANY)
     names = [name.strip() for name in listed[0]]
-    return [{name: value.strip() for name, value in zip(names, row, strict=False) if name} for row in listed[1:]]
+    return [
+        ListedRow(
+            {name.lower(): value.strip() for name, value in zip(names, row, strict=False) if name},
+            any(map(str.strip, row[len(names) :])),
+        )
+        for row in listed[1:]
+    ]
 
 
 def rows_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -15,11 +15,15 @@ from creditdesk.transfer.files import read_rows
 
 MAX_LINE_CHARACTERS: Final = 100_000_000
 """Of all lines together; a workbook of a few megabytes can hold far more."""
+_NUMBER, _CELLS = "row", "cells"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLines:
-    """The names of a file's columns, and its rows: JSON lists of cells, or the message of a row that is unreadable."""
+    """The names of a file's columns, and its rows as JSON: a list of cells, or the message of a row that is unreadable.
+
+    A row after blank ones is an object with its number in the file.
+    """
 
     headings: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -49,17 +53,23 @@ def _headings(path: Path) -> list[str]:
     """The names in the order in which rows have them. Records of JSON may each have others; tables have one line."""
     names: dict[str, None] = {}
     for row in read_rows(path):
-        if not isinstance(row, BadRow):
-            names.update(dict.fromkeys(row.values))
-            if row.is_table:
-                break
+        names.update(dict.fromkeys(row.columns if isinstance(row, BadRow) else row.values))
+        if row.columns if isinstance(row, BadRow) else row.is_table:
+            break
     return list(names)
 
 
 def _lines(path: Path, headings: list[str]) -> Iterator[str]:
-    for row in read_rows(path):
-        value = row.message if isinstance(row, BadRow) else [_cell(row.values.get(name)) for name in headings]
+    for position, row in enumerate(read_rows(path), 1):
+        cells = row.message if isinstance(row, BadRow) else [_cell(row.values.get(name)) for name in headings]
+        value = cells if row.number == position else {_NUMBER: row.number, _CELLS: cells}
         yield msgspec.json.encode(value).decode()
+
+
+def decode_line(line: str, position: int) -> tuple[int, list[str] | str]:
+    """The number of a row in its file, and its cells or what is wrong with it; `position`: the line's, from 1."""
+    value: Any = msgspec.json.decode(line)
+    return (value[_NUMBER], value[_CELLS]) if isinstance(value, dict) else (position, value)
 
 
 def _cell(value: object) -> str:

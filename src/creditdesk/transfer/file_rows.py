@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -21,7 +21,8 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A record that cannot be read; the ones after it can."""
+    """A record that cannot be read; the ones after it can. `columns` are those that the first line of a table names."""
 
     number: int
     message: str
+    columns: tuple[str, ...] = field(default=(), compare=False)

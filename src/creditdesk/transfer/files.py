@@ -109,13 +109,14 @@ def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow | BadRow]:
             return
         except csv.Error as error:
             lines.reread(1)
-            yield BadRow(number, f"{error}")
+            yield BadRow(number, f"{error}", tuple(names))
             continue
         if len(cells) == len(names):
             yield FileRow(number, dict(zip(names, cells, strict=True)), is_table=True)
         elif cells:
             lines.reread(1)
-            yield BadRow(number, f"has {len(cells)} cells where the first line names {len(names)}")
+            message = f"has {len(cells)} cells where the first line names {len(names)}"
+            yield BadRow(number, message, tuple(names))
 
 
 def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow | BadRow]:

@@ -31,7 +31,7 @@ from creditdesk.schema.service import Principal, RequestContext
 from creditdesk.telemetry.metrics import RETRIES
 from creditdesk.transfer.dependency_order import TRANSFERRED, refers_to_itself
 from creditdesk.transfer.file_format import FileFormat
-from creditdesk.transfer.file_lines import StoredLines
+from creditdesk.transfer.file_lines import StoredLines, decode_line
 from creditdesk.transfer.file_rows import BadRow, FileRow
 from creditdesk.transfer.id_ranges import format_id_ranges, parse_id_ranges
 from creditdesk.transfer.importer import number_imported_bookings
@@ -194,7 +194,7 @@ async def _write_rows(
     taken, entity = part["Taken"], KINDS[batch["Kind"]]
     rows = _rows(batch, part, slice(taken, taken + max(size, 1)))
     if not size:
-        message = f"row {part['FirstRow'] + taken}: has a value of another record; the row is refused"
+        message = f"row {rows[0].number}: has a value of another record; the row is refused"
         return PartResult(refused=1, messages=[message], message_count=1)
     return await write_part(session, entity, rows, _format_of(batch), now, await file_ids.of_batch(session, batch))
 
@@ -235,8 +235,8 @@ def _rows(batch: Record, part: Record, chosen: slice) -> list[FileRow | BadRow]:
     fields: list[str] = msgspec.json.decode(batch["Fields"])
     kept = [(place, name) for place, name in enumerate(fields) if name]
     found: list[FileRow | BadRow] = []
-    for number, line in enumerate(part["Rows"].split("\n")[chosen], part["FirstRow"] + (chosen.start or 0)):
-        cells = msgspec.json.decode(line)
+    for position, line in enumerate(part["Rows"].split("\n")[chosen], part["FirstRow"] + (chosen.start or 0)):
+        number, cells = decode_line(line, position)
         if isinstance(cells, str):
             found.append(BadRow(number, cells))
         else:

@@ -45,6 +45,7 @@ _MAX_BYTES: Final = 1_000_000
 _MAX_RATES: Final = 200
 _TOTALS: Final = {"money": "TotalCredit", "time": "TotalUses"}
 _NO_CUSTOMER: Final = mark("No customer, or more than one, has this e-mail.")
+_TOO_LONG: Final = mark("This row has more cells than the first line names.")
 _NOT_TEXT: Final = mark("The file is not a text file in UTF-8.")
 
 
@@ -127,13 +128,23 @@ async def _rows(
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "", {"rows": page.translate(_NOT_TEXT)}) from None
     except ValueError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "", {"rows": page.translate(str(error))}) from None
-    lowered = [{name.lower(): value for name, value in row.items()} for row in listed]
+    rows = await _complete_rows(page, act, kind, fields, [each.values for each in listed])
+    for row, typed in zip(rows, listed, strict=True):
+        if typed.is_too_long:
+            row.errors.append(page.translate(_TOO_LONG))
+    return rows
+
+
+async def _complete_rows(
+    page: ConsolePage, act: BulkAct, kind: str, fields: Mapping[str, str], listed: Sequence[Mapping[str, str]]
+) -> list[BulkRow]:
+    """The rows completed by the form's values."""
     if act.name == "grant":
-        emails = await find_by_email(page.client, [row["email"] for row in lowered if row.get("email")])
-        return [_grant_row(page, kind, fields, n, row, emails) for n, row in enumerate(lowered, 1)]
-    credits_ = await _records(page, kind, {row.get("id", "") for row in lowered})
+        emails = await find_by_email(page.client, [row["email"] for row in listed if row.get("email")])
+        return [_grant_row(page, kind, fields, n, row, emails) for n, row in enumerate(listed, 1)]
+    credits_ = await _records(page, kind, {row.get("id", "") for row in listed})
     rows = []
-    for number, row in enumerate(lowered, 1):
+    for number, row in enumerate(listed, 1):
         body: dict[str, Any] = {"Kind": row.get("kind") or kind, "Id": row.get("id", "").lstrip("#")}
         location = credits_.get(body["Id"], {}).get("BusinessId")
         if act.name == "adjust":

@@ -1,6 +1,6 @@
 """The composition root: binds services to a store and builds the ASGI application.
 
-With the command line the only module that imports every package.
+Apart from the command line, it is the only module that imports every package.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ TRANSIENT_ERRORS: Final = (
     asyncpg.ReadOnlySQLTransactionError,
     ConnectionError,
 )
-"""What a driver raises while the database is away, restarts, or has no free connection."""
+"""Errors of drivers while the database is away, restarts, or has no free connection."""
 
 
 def build_app(
@@ -111,8 +111,8 @@ def build_app(
 ) -> ASGIApp:
     """The application over a migrated store: the API, and the console. `clock` is read once per request.
 
-    `request_listener` gets each request that has ended. `shown_settings` are what administrators see of
-    the settings.
+    `request_listener` is called with each finished request. `shown_settings` are the settings as administrators
+    see them.
     """
     context = replace(build_context(store, settings, clock, shown_settings), replica=replica)
     api = Api(context, page_routes(context))
@@ -125,7 +125,7 @@ def build_app(
 
 
 def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
-    """The check of a write that charges a booking: the role of a spend, unless it is not asked for."""
+    """The check of a write that charges a booking: requires the role of a spend, if the settings say so."""
     if not settings.require_ledger_roles:
         return lambda _principal: None
     return partial(require_named_role, role=SPEND_ROLE)
@@ -134,7 +134,7 @@ def _charge_authorization(settings: ApiSettings) -> Callable[[Principal], None]:
 def _audited_services(
     default_service: EntityService, passwords: Passwords, cipher: SecretCipher
 ) -> dict[type[Entity], EntityService]:
-    """The services whose writes stand in the audit trail."""
+    """The services whose writes are recorded in the audit trail."""
     return {
         Business: AuditedService(default_service),
         LocationProfile: AuditedService(default_service),
@@ -145,7 +145,7 @@ def _audited_services(
 
 
 async def _request_mail(session: WriteSession, now: datetime) -> None:
-    """Makes the job due that sends links."""
+    """Makes the job that sends links due."""
     await JOB_CONTROL.request(session, MAIL_JOB, now)
 
 
@@ -175,7 +175,7 @@ def build_context(
 ) -> ApiContext:
     """The services behind the API."""
     passwords = Passwords(settings.auth)
-    # The queue of spends times its transactions itself: they work for many requests.
+    # The spend queue measures its transactions itself, because each serves many requests.
     batched_store, store = store, TimedStore(store)
     authenticator = Authenticator(store, settings.auth, passwords)
     default_service = DefaultService()

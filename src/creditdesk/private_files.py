@@ -23,7 +23,7 @@ def open_private_bytes(path: Path) -> BinaryIO:
 
 
 def create_private_text(path: Path, text: str) -> bool:
-    """Creates a file with this text; False, changing nothing, where it exists already."""
+    """Creates a file with this text. Returns False, without a change, if it exists already."""
     try:
         descriptor = _open(path, _WRITE | os.O_EXCL)
     except FileExistsError:
@@ -34,12 +34,12 @@ def create_private_text(path: Path, text: str) -> bool:
 
 
 def ensure_private(path: Path) -> None:
-    """Creates the file if it is missing, and makes it private where it is ours."""
+    """Creates the file if it is missing, and makes it private if this user owns it."""
     os.close(_open(path, os.O_RDONLY | os.O_CREAT))
 
 
 def try_lock(file: IO[Any], *, shared: bool = False) -> bool:
-    """Locks a file until it is closed, or its process ends; False where another open file holds the lock."""
+    """Locks a file until it is closed or its process ends; False if another open file has the lock."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -49,7 +49,7 @@ def try_lock(file: IO[Any], *, shared: bool = False) -> bool:
 
 def _open(path: Path, flags: int) -> int:
     descriptor = os.open(path, flags, PRIVATE_MODE)
-    # The mode counts for new files only; another owner's file keeps its mode.
+    # The mode applies to new files only; another owner's file keeps its mode.
     with suppress(PermissionError):
         os.fchmod(descriptor, PRIVATE_MODE)
     return descriptor

@@ -22,14 +22,14 @@ COMMAND_VARIABLES: Final = {
     BROWSER_VARIABLE: "Path of the Chromium that the tests of the console and `make screenshots` drive.",
     CHECKPOINT_KEY_VARIABLE: "Path of the key file that `creditdesk checkpoint` signs with.",
 }
-"""Variables that a command reads by itself; everything else with the prefix is a setting."""
+"""Variables that commands read directly; any other variable with the prefix is a setting."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """What a setting's field declares beside its type and default."""
+    """What a setting's field declares in addition to its type and default."""
 
     meaning: str
     minimum: int | None = None
@@ -55,7 +55,7 @@ class ValidityInstant(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """The HTTP API; the first two settings decide where sources about the imitated API differ."""
+    """The HTTP API. The first two settings choose between contradicting sources about the imitated API."""
 
     dir_convention: Literal["seed", "later"] = setting(
         "seed",
@@ -64,26 +64,27 @@ class ApiSettings:
     unknown_filters: Literal["ignore", "refuse"] = setting(
         "ignore", "Whether list parameters that no entity declares are ignored or refused."
     )
-    max_filters: int = setting(50, "Most filters of one list; further ones are refused.", minimum=1, maximum=200)
+    max_filters: int = setting(50, "The most filters of one list; a list with more is refused.", minimum=1, maximum=200)
     max_page_size: int = setting(
-        10_000, "Most records of one page of a list; a larger `size` gets that many.", minimum=1, maximum=10_000
+        10_000, "The most records on one page of a list; a larger `size` is reduced to this.", minimum=1, maximum=10_000
     )
     require_list_filters: bool = setting(
         False,
-        "Refuses a list without any of the filters that its entity asks for.",
+        "Whether to refuse a list that has none of the filters that its entity requires.",
     )
-    body_limit_bytes: int = setting(1_048_576, "Longest request body; a longer one is answered 413.", minimum=1)
-    body_seconds: int = setting(30, "Seconds for which a body may take to arrive; then it is answered 408.", minimum=1)
+    body_limit_bytes: int = setting(1_048_576, "The longest request body; a longer one gets a 413.", minimum=1)
+    body_seconds: int = setting(30, "Seconds in which a request body must arrive; a slower one gets a 408.", minimum=1)
     stored_response_days: int = setting(
         30,
-        "Days for which the response to an `Idempotency-Key` is kept; the job `responses` and `creditdesk expire` remove older ones.",
+        "Days for which the response to an `Idempotency-Key` is kept; the job `responses` and `creditdesk expire`"
+        " remove older ones.",
         minimum=1,
     )
     publish_docs: bool = setting(True, "Whether anybody may read the OpenAPI document and the page at `/docs`.")
     require_ledger_roles: bool = setting(
         True,
-        "Whether commands that move credit need the role of the same act under `/api/ledger`. The"
-        " imitated API asks for the entity's edit role alone.",
+        "Whether commands that move credit need the role of the same operation under `/api/ledger`. "
+        "The imitated API requires only the entity's edit role.",
     )
     allowed_origins: str = setting(
         "",
@@ -98,57 +99,58 @@ class ConsoleSettings:
     enabled: bool = setting(True, "Whether the server has the console; without it, `/` leads to the API's page.")
     frame_ancestors: str = setting(
         "",
-        "Origins of sites that may show a member's page in a frame, separated by commas, such as"
-        " `https://www.example.com`; empty, none may.",
+        "Origins of sites that may show a member's page in a frame, separated by commas, such as "
+        "`https://www.example.com`; none if empty.",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """How users prove who they are, and for how long."""
+    """How users authenticate, and for how long."""
 
     signing_key: str = setting(
         "",
-        "Key that signs access tokens; empty, a key is made once and kept in the database.",
+        "Key that signs access tokens. If empty, a key is created once and kept in the database.",
         secret=True,
     )
     encryption_key: str = setting(
         "",
-        "Keys that encrypt the secrets in the database, separated by commas: the first encrypts, all"
-        " decrypt. Empty, they are the lines of the key file.",
+        "Keys that encrypt the secrets in the database, separated by commas: the first encrypts, all "
+        "decrypt. If empty, the lines of the key file.",
         secret=True,
     )
     encryption_key_file: str = setting(
         "",
-        "Path of the key file; empty, the database's path with `.key`, on PostgreSQL"
-        " `encryption.key` in the user's data folder. A missing file is created.",
+        "Path of the key file. If empty, the database's path with `.key`, or on PostgreSQL "
+        "`encryption.key` in the user's data folder. A missing file is created.",
     )
     access_seconds: int = setting(604_799, "Lifetime of an access token.", minimum=1)
     expired_session_days: int = setting(
-        30, "Days for which an expired session stays on record; the job `sessions` removes older ones.", minimum=0
+        30, "Days for which an expired session is kept on record; the job `sessions` removes older ones.", minimum=0
     )
     refresh_seconds: int = setting(15 * 24 * 3600, "Lifetime of a refresh token.", minimum=1)
     basic_seconds: int = setting(300, "How long a verified Basic password is cached in memory.", minimum=0)
-    password_min_length: int = setting(8, "Fewest characters of a new password.", minimum=1, maximum=128)
+    password_min_length: int = setting(8, "The fewest characters of a new password.", minimum=1, maximum=128)
     sign_in_free_failures: int = setting(
         5,
-        "Failed sign-ins to one account from one address or known client without a wait; 0 is no limit. Each"
-        " further one doubles the wait, from one second.",
+        "Failed sign-ins to one account, from one address or known client, that cause no wait; 0 "
+        "disables the waits. Each further failure doubles the wait, starting at one second.",
         minimum=0,
     )
-    sign_in_max_wait_seconds: int = setting(900, "Longest wait after a failed sign-in.", minimum=1)
+    sign_in_max_wait_seconds: int = setting(900, "The longest wait after a failed sign-in.", minimum=1)
     proxy_hops: int = setting(
         0,
-        "Trusted proxies in front: a client's address is read that many places from the end of X-Forwarded-For."
-        " 0 behind a proxy makes one address of all clients, which then share the waits after failed sign-ins.",
+        "Number of trusted proxies in front of the server: a client's address is read that many "
+        "places from the end of X-Forwarded-For. With 0 behind a proxy, all clients have the proxy's "
+        "address and share the waits after failed sign-ins.",
         minimum=0,
     )
-    argon2_time_cost: int = setting(2, "Passes of a password hash.", minimum=1)
+    argon2_time_cost: int = setting(2, "Number of passes of a password hash.", minimum=1)
     argon2_memory_kib: int = setting(19_456, "Memory of a password hash, in KiB.", minimum=8)
-    argon2_parallelism: int = setting(1, "Lanes of a password hash.", minimum=1)
-    argon2_threads: int = setting(2, "Threads that hash passwords, per worker.", minimum=1, maximum=256)
+    argon2_parallelism: int = setting(1, "Number of lanes of a password hash.", minimum=1)
+    argon2_threads: int = setting(2, "Number of threads that hash passwords, per worker.", minimum=1, maximum=256)
     max_pending_sign_ins: int = setting(
-        256, "Sign-ins that may wait for a thread; further ones are refused.", minimum=1
+        256, "Number of sign-ins that may wait for a thread; more are refused.", minimum=1
     )
 
 
@@ -156,10 +158,8 @@ class AuthSettings:
 class RateLimitSettings:
     """Calls that one caller may make to the whole service in a fixed window.
 
-    0 is no limit, which is the default of all.
-
-    The imitated service allows 60 writes a minute and 5,000 a day, and of all methods 120 a minute,
-    5,000 an hour and 200,000 a day.
+    0, the default, is no limit. The imitated service allows 60 writes a minute and 5,000 a day, and of all methods
+    120 a minute, 5,000 an hour and 200,000 a day.
     """
 
     calls_per_minute: int = setting(0, "Calls of any method per minute.", minimum=0)
@@ -177,26 +177,26 @@ class LedgerSettings:
         ValidityInstant.SERVICE_START,
         "Instant at which a credit must be valid: the start of the booking or event, or the spend.",
     )
-    cross_location: bool = setting(False, "Whether credit of one location pays at another.")
+    cross_location: bool = setting(False, "Whether credit of one location may pay at another.")
     return_grace_days: int = setting(
         0,
-        "Days for which credit that is returned after its expiry is granted again; 0 is not at all.",
+        "Days for which credit is granted again if it is returned after its expiry; 0 does not grant it again.",
         minimum=0,
     )
     strict_posts: bool = setting(
         False,
-        "Refuses posted uses outside the credit's validity or booking window, which are otherwise"
-        " accepted and marked as an override.",
+        "Whether posted uses outside the credit's validity or booking window are refused. Otherwise "
+        "they are accepted and marked as an override.",
     )
     take_closed_period_lines: bool = setting(
         False,
-        "Takes corrections whose effective time lies in a closed period, and lists them as exceptions;"
-        " otherwise they are refused.",
+        "Whether corrections that take effect in a closed period are accepted and listed as "
+        "exceptions. Otherwise they are refused.",
     )
     reprice_on_recalculate: bool = setting(
         False,
-        "Prices a charged booking at today's rate whenever it is recalculated. Otherwise its price stands"
-        " until its times, resource, rate or price of its own change.",
+        "Whether a charged booking is priced at today's rate whenever it is recalculated. Otherwise "
+        "its price stands until its times, resource, rate or own price change.",
     )
 
 
@@ -205,16 +205,17 @@ class LogSettings:
     """What the server writes to standard error."""
 
     format: Literal["auto", "json", "text"] = setting(
-        "auto", "`json` is one object a line, `text` is for people, `auto` is text on a terminal and else JSON."
+        "auto",
+        "`json` writes one object per line, `text` is for people, `auto` is text on a terminal and JSON elsewhere.",
     )
-    requests: bool = setting(True, "Whether there is a line for each request.")
+    requests: bool = setting(True, "Whether each request is logged.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSettings:
     """Metrics in Prometheus' format at `/metrics`, on a port of its own, without sign-in."""
 
-    port: int = setting(0, "Port of `/metrics`; 0 is none.", minimum=0, maximum=65_535)
+    port: int = setting(0, "Port of `/metrics`; 0 disables the metrics.", minimum=0, maximum=65_535)
     host: str = setting("127.0.0.1", "Address that the port listens on.")
 
 
@@ -223,7 +224,7 @@ class TraceSettings:
     """Traces by OpenTelemetry, which need the extra `otel`."""
 
     endpoint: str = setting(
-        "", "URL of a collector for OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; empty, no traces."
+        "", "URL of a collector for OTLP over HTTP, such as `http://127.0.0.1:4318/v1/traces`; no traces if empty."
     )
 
 
@@ -231,7 +232,7 @@ class TraceSettings:
 class BackupSettings:
     """Backups by the scheduled job `backup`, once a night."""
 
-    folder: str = setting("", "Folder for backups, best on another disk; empty, the job makes none.")
+    folder: str = setting("", "Folder for backups, best on another disk. If empty, the job makes no backups.")
     keep_days: int = setting(30, "Days after which the job removes a backup that it made.", minimum=1)
 
 
@@ -239,34 +240,36 @@ class BackupSettings:
 class MailSettings:
     """E-mails with sign-in links for members, sent by the scheduled job `mail` over SMTP."""
 
-    host: str = setting("", "Name of the SMTP server; empty, no e-mails are sent and none are offered.")
+    host: str = setting("", "Host name of the SMTP server. If empty, no e-mails are sent or offered.")
     port: int = setting(587, "Port of the SMTP server.", minimum=1, maximum=65_535)
     security: Literal["starttls", "tls", "none"] = setting(
         "starttls", "`starttls` encrypts after connecting, `tls` from the first byte (port 465); `none` does not."
     )
-    user: str = setting("", "User at the SMTP server; empty, none.")
+    user: str = setting("", "User name at the SMTP server; none if empty.")
     password: str = setting("", "Password at the SMTP server.", secret=True)
-    sender: str = setting("", "Address that e-mails are from, such as `Credit <credit@example.com>`.")
-    site_url: str = setting("", "Address of this server that links begin with, such as `https://credit.example.com`.")
+    sender: str = setting("", "Sender address of e-mails, such as `Credit <credit@example.com>`.")
+    site_url: str = setting(
+        "", "Public address of this server, with which links begin, such as `https://credit.example.com`."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionSettings:
-    """How long records stay that only grow in number; the scheduled job `purge` removes older ones.
+    """How long records are kept that would otherwise accumulate; the scheduled job `purge` removes older ones.
 
-    Uses and journal entries stay for ever.
+    Uses and journal entries are kept for ever.
     """
 
     audit_days: int = setting(
         0,
-        "Days for which records of the audit trail stay, among them addresses of sign-ins; 0 is for ever. What"
-        " stays is still verified.",
+        "Days for which records of the audit trail are kept, including the addresses of sign-ins; 0 "
+        "keeps them for ever. The records that remain can still be verified.",
         minimum=0,
     )
     report_days: int = setting(
         0,
-        "Days after the end of a month for which its saved reports stay in `report_folder`, at least two months;"
-        " 0 is for ever. Closings stay.",
+        "Days for which saved reports are kept in `report_folder` after the end of their month, at "
+        "least two months; 0 keeps them for ever. Closings are always kept.",
         minimum=0,
     )
 
@@ -277,41 +280,41 @@ class Settings:
 
     database: str = setting(
         "",
-        "`sqlite:///path` or `postgresql://user:password@host/name`; empty, a file in the user's data folder.",
+        "`sqlite:///path` or `postgresql://user:password@host/name`. If empty, a file in the user's data folder.",
         secret=True,
     )
     database_password_file: str = setting(
-        "", "Path of a file with the password of PostgreSQL, in place of one in the URL."
+        "", "Path of a file with the password of PostgreSQL, instead of one in the URL."
     )
     replica: str = setting(
         "",
-        "`postgresql://…` of a read replica of the database, one host. Writes then answer `X-Creditdesk-Position`; a"
-        " read that brings one is served by the replica where that has replayed it.",
+        "`postgresql://…` of a read replica of the database, a single host. Responses to writes then "
+        "have the header `X-Creditdesk-Position`; a read that sends one is served by the replica once"
+        " it has replayed that position.",
         secret=True,
     )
-    reports_on_replica: bool = setting(
-        False, "Whether reports are computed on the replica, as of what it has replayed."
-    )
+    reports_on_replica: bool = setting(False, "Whether reports are computed on the replica, from what it has replayed.")
     connections: int = setting(4, "Connections to PostgreSQL per worker.", minimum=1, maximum=1000)
-    client_connections: int = setting(8192, "Connections of clients per worker; further ones wait.", minimum=1)
+    client_connections: int = setting(8192, "Client connections per worker; more have to wait.", minimum=1)
     idle_seconds: int = setting(20, "Seconds after which a connection that sends no request is closed.", minimum=1)
     busy_seconds: int = setting(
         5,
-        "Seconds for which a write of the server waits for its turn while another program holds the"
-        " SQLite file; then it is answered 503.",
+        "Seconds for which a write of the server waits while another program holds the SQLite file; "
+        "then it gets a 503.",
         minimum=1,
         maximum=60,
     )
     statement_seconds: int = setting(
         10,
-        "Seconds for which the server waits for one statement of PostgreSQL, and for one read of SQLite;"
-        " then the statement is cancelled and the call answered 503.",
+        "Seconds that one statement of PostgreSQL, or one read of SQLite, may take; then it is "
+        "cancelled and the request gets a 503.",
         minimum=1,
         maximum=600,
     )
     report_folder: str = setting(
         "",
-        "Folder to which `creditdesk jobs` writes saved reports and closings; empty, `reports` in the user's data folder.",
+        "Folder to which `creditdesk jobs` writes saved reports and closings. If empty, `reports` in "
+        "the user's data folder.",
     )
     api: ApiSettings = field(default_factory=ApiSettings)
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
@@ -328,7 +331,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSetting:
-    """One setting with its dotted name, as the loader and the reference page need it."""
+    """One setting with its dotted name, for the loader and the reference page."""
 
     name: str
     type: Any
@@ -341,14 +344,14 @@ class DeclaredSetting:
 
     @property
     def file_variable(self) -> str | None:
-        """The environment variable that names a file with the value; None for what is no secret."""
+        """The environment variable that names a file with the value; None if the setting is not a secret."""
         variable = f"{self.variable}_FILE"
         taken = variable in (variable_of(name) for name in declared_settings())
         return variable if self.constraints.secret and not taken else None
 
     @property
     def expected(self) -> str:
-        """The values it takes, in words."""
+        """The accepted values, in words."""
         low, high = self.constraints.minimum, self.constraints.maximum
         if self.type is bool:
             return "true or false"

@@ -1,1 +1,1 @@
-"""Is the ledger true: verification, checkpoints, Merkle proofs."""
+"""Verification of the ledger, checkpoints and Merkle proofs."""

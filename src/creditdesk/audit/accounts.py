@@ -64,7 +64,7 @@ class AccountBatch:
 
     @property
     def row_counts(self) -> dict[type[Entity], int]:
-        """How many rows of each table were read, and how many benefit grants and decisions the lines tell of."""
+        """How many rows of each table were read, and how many benefit grants and decisions the lines name."""
         uses = sum(len(rows) for rows in self.uses.values())
         holds = sum(len(rows) for rows in self.holds.values())
         return {
@@ -135,7 +135,7 @@ def credit_columns(mapping: CreditTypeMapping) -> tuple[str, ...]:
 
 
 def held_amount(mapping: CreditTypeMapping, state: Record | None) -> Amount:
-    """What the state of a credit says is held; as stored where that is no whole amount."""
+    """The held amount in the state of a credit; as stored if it is not a whole amount."""
     scaled: Amount = state["Held"] if state else 0
     return scaled if scaled % mapping.scale else scaled // mapping.scale
 
@@ -159,7 +159,7 @@ def read_journals(lines: Iterable[Record]) -> Journals:
 
 
 def read_digest(record: Record) -> bytes:
-    """The digest of a journal line or state; empty where it is no digest, so that it fits none."""
+    """The digest of a journal line or state; empty, which matches none, if it is not a digest."""
     try:
         return bytes.fromhex(record["Digest"])
     except ValueError:
@@ -220,7 +220,7 @@ def _differences(
 
 
 def journal_findings(batch: AccountBatch, journals: Journals) -> Iterator[AuditFinding]:
-    """What is wrong with the chains of the journals and with the states that record their ends."""
+    """The findings about the chains of the journals, and about the states that record their ends."""
     kind = batch.mapping.account_type
     yield from journals.findings
     for record in batch.lines:

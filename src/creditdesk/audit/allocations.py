@@ -65,7 +65,7 @@ async def check_allocations(session: ReadSession, linked: int, report: FindingRe
 
 
 async def _decisions(session: ReadSession, report: FindingReporter) -> AsyncIterator[list[Record]]:
-    """The stored decisions in batches; reports those whose document is no JSON any more."""
+    """The stored decisions in batches; reports those whose document is no longer valid JSON."""
     async for batch in find_batches(session, AllocationDocument, DECISIONS_PER_BATCH, ("Id",)):
         ids = [each["Id"] for each in batch]
         try:
@@ -86,7 +86,7 @@ async def _load(session: ReadSession, ids: Sequence[int]) -> list[Record]:
 
 
 def _differences(record: Record, lines: Sequence[Record]) -> Iterator[str]:
-    """What a decision says that neither its columns nor its entries say."""
+    """Where a decision's document contradicts its columns or its entries."""
     document, operation = record["Document"], record["Operation"]
     source = f"{record['SourceKind']}/{record['SourceId']}"
     try:

@@ -8,7 +8,7 @@ from creditdesk.schema.counted_texts import counted_text
 
 
 def amount_text(mapping: CreditTypeMapping, amount: Amount | None, currency: str | None = None) -> str:
-    """An amount in the digits of its currency, with more where it has more; uses with their noun."""
+    """An amount in the digits of its currency, or more if it has more; uses with their noun."""
     if amount is None:
         return "empty"
     if mapping is not MONEY_MAPPING:

@@ -10,9 +10,9 @@ from creditdesk.schema.repository import ReadSession
 
 
 async def check_audit_trail(session: ReadSession, report: FindingReporter) -> None:
-    """Reports each record that was changed, and where records are missing; the others stay verified.
+    """Reports each changed record, and where records are missing; other records count as verified.
 
-    What the trail states of the caps of shared credit is compared with them.
+    Also compares the caps of shared credit with what the trail states about them.
     """
     report.step("audit trail", await session.count(AuditRecord))
     position = await find_trail_start(session)

@@ -1,7 +1,6 @@
 """Compares the records of granted benefits with the grants in the journal (rule 27).
 
-Such a record keeps a period from being granted twice, so one that is missing matters as much as one
-that was changed.
+Such a record prevents a second grant for the same period, so a missing record matters as much as a changed one.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ async def _first_lines(session: ReadSession, places: Iterable[_Place]) -> dict[_
 
 
 def _difference(record: Record, grant: Record | None) -> str | None:
-    """What a record says that neither its key nor the grant of its credit allows."""
+    """Where a record contradicts its key or the grant of its credit."""
     expected = _expected_values(record["Key"])
     if expected is None:
         return f"{record['Key']!r} is no key of a granted benefit"

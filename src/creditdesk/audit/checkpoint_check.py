@@ -1,7 +1,7 @@
 """Compares the journal with a checkpoint that was kept outside (docs/explanation/proof.md, rule 34).
 
-Finds what valid chains hide: newest entries removed, a credit's history rewritten, a credit removed
-with all its entries. `verify` checks the chains themselves.
+Finds what valid chains do not show: removed newest entries, a rewritten history of a credit, a credit removed with
+all its entries. `verify` checks the chains themselves.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _finding(found: ChainFinding, ends: dict[tuple[AccountType, int], int]) -> A
 
 
 async def _read_checkpoints(session: ReadSession, report: FindingReporter) -> list[Record]:
-    """The stored checkpoints; reports those with a column that is no JSON any more."""
+    """The stored checkpoints; reports those with a column that is no longer valid JSON."""
     found = []
     for each in await session.find(StoredCheckpoint, columns=("Id",)):
         try:

@@ -95,7 +95,7 @@ class Checkpoint:
 
     @classmethod
     def from_document(cls, document: object) -> "Checkpoint":
-        """Reads a checkpoint's JSON object. Raises ValueError with what is wrong with it."""
+        """Reads a checkpoint's JSON object. Raises ValueError with the reason."""
         values = _document_values(document, CHECKPOINT_FORMAT, [field.name for field in fields(cls)])
         return cls(
             created_microseconds=read_int64(values, "created_microseconds"),
@@ -142,7 +142,7 @@ def sign_checkpoint(
 
 
 def signature_error(checkpoint: Checkpoint, key: Ed25519PublicKey) -> str | None:
-    """Why the checkpoint was not signed with `key` as it is, or None if it was."""
+    """Why the signature of the checkpoint is not valid for `key`, or None if it is."""
     if checkpoint.key_fingerprint != fingerprint(key):
         return "The checkpoint was signed with another key."
     try:

@@ -1,4 +1,4 @@
-"""Compares the columns beside an entry, and the state of a credit, with what the entries say."""
+"""Compares the derived columns of an entry, and the state of a credit, with the entries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GRANTED_FROM: Final = re.compile(r"(?:rolled over from|returned after) credit #
 
 
 def line_differences(mapping: CreditTypeMapping, record: Record) -> Iterator[AuditFinding]:
-    """The columns of a journal line that do not follow from its entry."""
+    """The columns of a journal line that differ from those derived from its entry."""
     stamp = update_stamp(record["RecordedOn"], record["Actor"])
     expected = {
         **stamp,
@@ -54,7 +54,7 @@ def _uncovered_columns(record: Record) -> dict[str, object]:
 
 
 def state_differences(entries: Sequence[JournalEntry], state: Record) -> Iterator[AuditFinding]:
-    """The columns of a credit's state that do not follow from its entries."""
+    """The columns of a credit's state that differ from those derived from its entries."""
     expired = None
     for entry in entries:
         if entry.kind is EntryType.EXPIRY:

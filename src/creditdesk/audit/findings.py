@@ -19,7 +19,7 @@ NAMES_PER_QUERY: Final = 500
 
 
 class FindingCode(StrEnum):
-    """What kind of difference a finding is. A code never changes its meaning."""
+    """The kind of a finding. A code never changes its meaning."""
 
     NO_GRANT = "no_grant"
     REMAINING = "remaining"
@@ -215,7 +215,7 @@ class FindingReporter(ProgressReporter, Protocol):
 
 
 def difference(code: FindingCode, what: str, stored: str, expected: str) -> AuditFinding:
-    """A value that is not what the journal says."""
+    """A value that differs from the journal."""
     message = f"{what} is {stored} and the journal says {expected}"
     return AuditFinding(code=code, message=message, stored=stored, expected=expected)
 

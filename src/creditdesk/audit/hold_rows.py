@@ -32,8 +32,8 @@ def hold_differences(
 ) -> Iterator[AuditFinding]:
     """The differences between one credit's holds and its entries.
 
-    Each hold has an entry of its source, amount and decision, and another once nothing is held any
-    more, whose cause says whether it became a use. Entries of format 1 say neither decision nor cause.
+    Each hold has an entry with its source, amount and decision, and another one when it has ended, whose cause says
+    whether it became a use. Entries of format 1 have neither decision nor cause.
     """
     made = [entry for entry in entries if entry.kind is EntryType.HOLD]
     released = [entry for entry in entries if entry.kind is EntryType.RELEASE]

@@ -1,7 +1,7 @@
 """Checks what is stored of credits that no longer exist (rule 34).
 
-The ledger removes only a credit that was never used, and its journal says so. Any other credit that
-is gone was removed from the database directly.
+The ledger removes only credits that were never used, and records that in the journal. Any other missing credit was
+removed from the database directly.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession
 
 REMOVED_BATCH_SIZE: Final = 1000
-"""Ids of credits that are looked up at once."""
+"""The number of credits that are looked up at once."""
 
 
 async def check_removed_credits(
     session: ReadSession, rows_read: Counter[type[Entity]], report: FindingReporter
 ) -> Counter[type[Entity]]:
-    """Reports the problems of credits that are gone; returns how many rows it read of what.
+    """Reports the problems of missing credits; returns how many rows of each table it read.
 
     `rows_read` says how many rows the existing credits have. Only tables with more are searched.
     """

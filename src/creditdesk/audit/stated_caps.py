@@ -26,7 +26,7 @@ class StatedCaps:
 
     @property
     def values(self) -> Mapping[int, dict[str, Any] | None]:
-        """What was read, by the Id of the cap."""
+        """The stated values, by the Id of the cap."""
         return self._values
 
     def read(self, record: Record) -> None:
@@ -49,7 +49,7 @@ class StatedCaps:
         self._values[cap_id] = {**(known or {}), **after}
 
     async def check(self, session: ReadSession, report: FindingReporter) -> None:
-        """Reports each cap that is not as stated, and those that should exist and do not, or the reverse."""
+        """Reports each cap that differs from the trail, is missing, or should not exist."""
         found: set[int] = set()
         async for caps in find_batches(session, PoolCap, CAPS_PER_BATCH, ("Id", *_COLUMNS)):
             for cap in caps:

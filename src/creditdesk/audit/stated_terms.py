@@ -25,9 +25,9 @@ _UNSET: Final[tuple[object, ...]] = (None, False, [])
 
 @dataclass(slots=True)
 class StatedTerms:
-    """The terms that a credit's entries leave, as JSON values by name.
+    """The terms after a credit's entries, as JSON values by name.
 
-    A grant that states terms states all of them; without one only what changed since is known.
+    A grant that states terms states all of them; without such a grant, only later changes are known.
     """
 
     values: dict[str, Any] = field(default_factory=dict)

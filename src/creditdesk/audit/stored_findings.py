@@ -1,4 +1,4 @@
-"""Keeps what the last scheduled verification found, for the exceptions report."""
+"""Stores the findings of the last scheduled verification, for the exceptions report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import WriteSession, delete_matching
 
 MAX_STORED_FINDINGS: Final = 1000
-"""A database of which more differs is restored, not corrected one by one."""
+"""The most findings to store: a database with more is restored, not corrected one by one."""
 
 
 async def store_findings(session: WriteSession, findings: Sequence[AuditFinding], now: datetime) -> None:

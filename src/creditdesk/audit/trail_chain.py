@@ -1,7 +1,7 @@
-"""Reads the audit trail from its start on, and checks that each record follows the one before (rule 39).
+"""Reads the audit trail from its start, and checks that each record follows the one before (rule 39).
 
-A trail whose first records were removed after their retention starts at the end of what was removed. The record
-of that removal states it, and what the removed records stated of the caps of shared credit.
+A trail whose first records were removed after their retention starts after those. The record of the removal states
+their end, and what they stated about the caps of shared credit.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ TRAIL_BATCH_SIZE: Final = 1000
 
 @dataclass(slots=True)
 class TrailPosition:
-    """The last record that was read, with what the trail up to it states of caps."""
+    """The last record that was read, and what the trail up to it states about caps."""
 
     sequence: int = 0
     digest: bytes = GENESIS
     caps: StatedCaps = field(default_factory=StatedCaps)
 
     def read(self, record: Record) -> list[str]:
-        """Moves on to the next record; returns what is wrong with it."""
+        """Advances to the next record; returns what is wrong with it."""
         problems: list[str] = []
         is_next = record["Sequence"] == self.sequence + 1
         if not is_next:
@@ -47,12 +47,12 @@ class TrailPosition:
         return problems
 
     def details(self) -> dict[str, Any]:
-        """What the record of a removal up to here states."""
+        """The details of the record of a removal up to here."""
         return {"Sequence": self.sequence, "Digest": self.digest.hex(), "Caps": dict(self.caps.values)}
 
 
 async def find_trail_start(session: ReadSession) -> TrailPosition:
-    """Where the trail starts: after what was removed last, else before its first record."""
+    """Where the trail starts: after the last removal, else before its first record."""
     newest = Order(AuditRecord.meta().columns["Id"], descending=True)
     purged = await find_first(session, AuditRecord, where(AuditRecord, Action=AuditAction.PURGED.value), newest)
     if purged is None:

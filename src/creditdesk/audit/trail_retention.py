@@ -1,4 +1,4 @@
-"""Removes records of the audit trail that are past their retention; what stays is still provable (rule 39)."""
+"""Removes records of the audit trail that are past their retention; the rest stays provable (rule 39)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from creditdesk.schema.repository import ReadSession, Store, delete_matching
 
 
 class BrokenTrail(Exception):
-    """Records that were to be removed are not as they were written."""
+    """Records that are due for removal were altered."""
 
 
 async def remove_old_records(store: Store, older_than: datetime, actor: str, now: datetime) -> AsyncIterator[int]:
     """Removes the records before the first one since `older_than`; yields the number of each batch.
 
-    First it states the end of what it removes as a record of the trail, so that an interrupted removal goes on with
-    the next call. Raises BrokenTrail, and removes nothing, where a record does not match its digest: it is evidence.
+    First records the end of what it removes in the trail, so that the next call can complete an interrupted removal.
+    Raises BrokenTrail, and removes nothing, if a record does not match its digest: it is evidence.
     """
     async with store.read_session() as session:
         start = (await find_trail_start(session)).sequence
@@ -30,7 +30,7 @@ async def remove_old_records(store: Store, older_than: datetime, actor: str, now
     if end.sequence > start:
         async with store.write_session() as writing:
             head = (await writing.lock(AuditHead, [HEAD_ID]))[HEAD_ID]
-            # Another process may have done the same meanwhile.
+            # Another process may have done the same in the meantime.
             if (head["RemovedThrough"] or 0) < end.sequence:
                 await writing.update(AuditHead, [(HEAD_ID, {"RemovedThrough": end.sequence})])
                 details = {"Before": format_datetime(older_than), **end.details()}

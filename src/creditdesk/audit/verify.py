@@ -59,7 +59,7 @@ async def verify_ledger(store: Store, report: FindingReporter) -> int:
 async def _check_credits(
     session: ReadSession, mapping: CreditTypeMapping, report: FindingReporter
 ) -> Counter[type[Entity]]:
-    """Reports the findings of every credit of one type; returns how many rows it read of what."""
+    """Reports the findings of every credit of one type; returns how many rows of each table it read."""
     rows_read: Counter[type[Entity]] = Counter()
     findings: list[AuditFinding] = []
     report.step(mapping.credit_entity.plural, await session.count(mapping.credit_entity))

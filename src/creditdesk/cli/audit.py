@@ -1,4 +1,4 @@
-"""The audit trail on the command line: its list, and the records of what commands do."""
+"""The audit trail on the command line: lists it, and records what commands do."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ DEFAULT_LIMIT: Final = 50
 
 def audit(
     *,
-    actor: Annotated[str | None, Parameter(help="Only acts of the user with this e-mail.")] = None,
+    actor: Annotated[str | None, Parameter(help="Only acts of the user with this e-mail address.")] = None,
     action: Annotated[str | None, Parameter(help="Only this act, such as sign-in or changed.")] = None,
-    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=100_000), help="Most records shown.")] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, Parameter(validator=Number(gte=1, lte=100_000), help="The most records to show.")
+    ] = DEFAULT_LIMIT,
     database: DatabaseOption = None,
 ) -> int:
-    """List who did what beside the ledger, the latest first: sign-ins, changes of users, exports."""
+    """List acts outside of the ledger, latest first: sign-ins, changes of users, exports."""
 
     async def run() -> list[Record]:
         wanted = {name: value for name, value in (("Actor", actor), ("Action", action)) if value is not None}

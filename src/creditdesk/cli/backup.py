@@ -1,4 +1,4 @@
-"""The commands `backup`, and `drill`, which restores a backup and proves that it can be used."""
+"""The commands `backup`, and `drill`, which restores a backup to prove that it can be used."""
 
 from __future__ import annotations
 

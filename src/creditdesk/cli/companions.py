@@ -1,7 +1,7 @@
-"""Processes beside the server's workers: one for the page of metrics, one for scheduled jobs.
+"""Companion processes of the server's workers: one serves the metrics, one runs scheduled jobs.
 
-They are no threads of the server, because its workers are copies of it: a thread that holds a lock at that
-moment, of SQLite or of an import, would leave the lock taken in the worker for ever.
+They are not threads of the server, because workers are forked from it: a lock that a thread holds at that moment, of
+SQLite or of an import, would stay locked in the worker for ever.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from typing import Final
 from creditdesk.cli.output import echo
 
 COMPANION_STOP_SECONDS: Final = 5.0
-"""How long a companion may take to end, before it is killed."""
+"""How long a companion may take to end before it is killed, in seconds."""
 
 FIRST_RESTART_SECONDS: Final = 0.5
-"""How long a companion that died waits for its successor; twice as long where that dies too, and so on."""
+"""The wait before a companion that died is replaced, in seconds; doubled each time that the successor dies too."""
 
 MAX_RESTART_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 60.0
-"""A companion that ran for so long had started well."""
+"""A companion that ran for this many seconds is taken to have started well."""
 
 _PARENT_CHECK_SECONDS: Final = 1.0
 
 _starting = threading.Lock()
-# A worker is not copied while a companion starts, else it would keep locks of the start for ever.
+# No worker is forked while a companion starts: it would keep locks of the start for ever.
 os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_starting.release)
 
 
 @contextmanager
 def companion(name: str, run: Callable[..., None], *arguments: object) -> Iterator[None]:
-    """Runs `run(*arguments)`, a function of a module, in a new process during the block; one that dies is replaced.
+    """Runs `run(*arguments)`, a module-level function, in a new process during the block, and replaces it if it dies.
 
     SIGTERM ends it. It also ends when this process is killed.
     """
@@ -79,10 +79,10 @@ class _Companion:
             self._start()
 
     def stop(self) -> None:
-        """Ends the process, and kills it where that takes too long."""
+        """Ends the process, and kills it if that takes too long."""
         with _starting:
             self._stopping.set()
-        # The thread alone waits for the process: two that wait for one would disturb each other.
+        # Only the thread waits for the process: two waiters would interfere with each other.
         for end in (self._process.terminate, self._process.kill):
             end()
             self._watch.join(COMPANION_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""`creditdesk config`: what holds, and where it is from."""
+"""`creditdesk config`: the settings in force, and where each is from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def config(
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")] = False,
 ) -> int:
-    """Print every setting with its value, and the file or variable it is from.
+    """Print every setting with its value, and the file or variable that it is from.
 
     Secrets are masked; of the database, the path or the server and name are shown.
     """

@@ -50,23 +50,23 @@ def migrate(
         Parameter(
             name="--list",
             negative="",
-            help="Show every step and when it was applied; change nothing.",
+            help="Only show every step and when it was applied.",
         ),
     ] = False,
     plan: Annotated[
         bool,
-        Parameter(negative="", help="Show the SQL that would be executed, with locks and rows; change nothing."),
+        Parameter(negative="", help="Only show the SQL that would be executed, with locks and rows."),
     ] = False,
     contract: Annotated[
         bool,
-        Parameter(negative="", help="Apply contract steps too, once no server of an older version runs."),
+        Parameter(negative="", help="Also apply contract steps. No server of an older version may run."),
     ] = False,
     database: DatabaseOption = None,
 ) -> int:
     """Bring the database to this version's schema and add missing roles. Safe to repeat.
 
-    Servers of the older version may run meanwhile. Steps that these would not survive are contract steps,
-    which wait for `--contract`.
+    Servers of the older version may keep running. Steps that would break them are contract steps, which wait for
+    `--contract`.
     """
     if list_ or plan:
         show = print_plan if plan else print_steps
@@ -78,7 +78,7 @@ def migrate(
         try:
             await _complete(database)
         except OlderDatabase:
-            # Its roles follow with the steps that wait.
+            # Roles are added with the pending steps.
             if not waiting:
                 raise
         print_waiting(waiting)
@@ -88,7 +88,7 @@ def migrate(
 
 
 async def _complete(database: str | None) -> None:
-    """Adds missing roles, encrypts secrets that are not, and begins the audit trail."""
+    """Adds missing roles, encrypts unencrypted secrets, and begins the audit trail."""
     async with open_database(database) as store, store.write_session() as session:
         await ensure_roles(session, datetime.now(UTC))
         keys = settings_with_key(database_url(database)).auth.encryption_key
@@ -147,7 +147,7 @@ def demo(
 @Parameter(name="*")
 @dataclass(frozen=True)
 class FormatOptions:
-    """How the files of an import are written."""
+    """The formats of numbers, dates and text in the files of an import."""
 
     format: Annotated[NumberFormat, Parameter(help="How numbers are written; european is 1.234,50.")] = "standard"
     dates: Annotated[DateOrder, Parameter(help="How dates other than 2026-12-31 are written; dmy is 31/12/2026.")] = (
@@ -166,11 +166,11 @@ def import_(
         bool,
         Parameter(negative="", help="Create a placeholder for each missing record referred to."),
     ] = False,
-    dry_run: Annotated[bool, Parameter(negative="", help="Report what an import would do; change nothing.")] = False,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only report what an import would do.")] = False,
     file_format: FormatOptions = _STANDARD_FORMAT,
     admin: Annotated[
         tuple[str, ...],
-        Parameter(negative="", help="E-mail of a user that may come in as an administrator."),
+        Parameter(negative="", help="E-mail of a user that may be imported as an administrator."),
     ] = (),
     overwrite_user: Annotated[
         tuple[str, ...],
@@ -180,9 +180,8 @@ def import_(
 ) -> int:
     """Import records from CSV, XLSX, JSON and JSON-lines files named like coworkers.csv.
 
-    Ids, dates and balances are kept as they are. Importing the same files again changes nothing.
-    A value that cannot be read refuses its row. The exit code is 1 when anything was refused or
-    adjusted.
+    Ids, dates and balances are kept. Importing the same files again changes nothing. A row with a value that
+    cannot be read is refused. The exit code is 1 if anything was refused or adjusted.
     """
 
     async def run() -> int:
@@ -233,14 +232,14 @@ def export(
         Parameter(
             negative="",
             help="For CSV that people open in a spreadsheet: put an apostrophe before text that it"
-            " would compute. Such files are not for importing.",
+            " would read as a formula. Do not import such files.",
         ),
     ] = False,
     database: DatabaseOption = None,
 ) -> int:
     """Export every record to files, one per entity, in order of Id.
 
-    Exports can be imported. They hold no passwords.
+    Exports can be imported. They contain no passwords.
     """
 
     async def run() -> int:
@@ -271,8 +270,8 @@ def verify(
 ) -> int:
     """Recompute every balance from the journal and verify every hash chain.
 
-    Prints each difference with its code (see the list of findings) and corrects nothing. The exit
-    code is 1 when there is any.
+    Prints each difference with its code (see the list of findings) and corrects nothing. The exit code is 1 if there
+    is any.
     """
     covered = load_checkpoint(checkpoint) if checkpoint else None
     found: list[AuditFinding] = []

@@ -35,7 +35,7 @@ DatabaseOption = Annotated[
 def database_url(option: str | None) -> str:
     """The URL of the option, of the settings, or of a file in the user's data folder.
 
-    Raises CliError for a password among the arguments, which every user of the machine can list.
+    Raises CliError for a password in the arguments, which every user of the machine can see.
     """
     if option and option != os.environ.get(DATABASE_VARIABLE) and split_password(option)[1]:
         raise CliError(
@@ -70,7 +70,7 @@ def settings_for(url: str) -> Settings:
 
 @asynccontextmanager
 async def open_database(option: str | None, *, migrated: bool = False) -> AsyncIterator[Store]:
-    """Opens a store and closes it at the end; `migrated` first applies the steps that older programs survive."""
+    """Opens a store and closes it at the end. With `migrated`, first applies the expand steps."""
     store = await open_store(database_url(option), migrated=migrated, contract=False)
     try:
         yield store

@@ -27,13 +27,13 @@ from creditdesk.storage.migrations import LATEST_VERSION
 from creditdesk.storage.urls import sqlite_file
 
 READ_SECONDS: Final = 5.0
-"""Time between two readings."""
+"""The time between two readings, in seconds."""
 
 
 class DatabaseMetrics:
-    """Reads the metrics on a thread of its own; `families` are those of the last reading.
+    """Reads the metrics on a thread of its own; `families` returns those of the last reading.
 
-    While the database cannot be read there is only `creditdesk_database_up`, which is 0.
+    While the database cannot be read, the only metric is `creditdesk_database_up`, which is 0.
     """
 
     def __init__(self, url: str) -> None:
@@ -66,7 +66,7 @@ _UP: Final = "Whether the database could be read by the server, 1 or 0."
 
 
 async def ledger_families(store: Store) -> list[Metric]:
-    """The metrics of a database, those without a value too."""
+    """The metrics of a database, including those without a value."""
     now = datetime.now(UTC)
     results = await load_job_results(store)
     newest_first = Order(StoredCheckpoint.meta().columns["Id"], descending=True)
@@ -98,7 +98,7 @@ def _job_families(results: Iterable[JobResult]) -> list[Metric]:
     )
     failed = GaugeMetricFamily(
         "creditdesk_job_failed",
-        "Whether the last finished run of a scheduled job failed, 1 or 0; that of `verify` fails when it finds a problem.",
+        "Whether the last finished run of a scheduled job failed, 1 or 0; that of `verify` fails if it finds a problem.",
         labels=["job"],
     )
     for result in results:

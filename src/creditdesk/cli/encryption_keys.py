@@ -30,7 +30,7 @@ def settings_with_key(url: str) -> Settings:
 
 
 def existing_keys(url: str) -> str:
-    """The keys in force, "" where there are none; creates no file."""
+    """The keys in force, empty if there are none; creates no file."""
     settings = settings_for(url)
     file = key_file(settings, url)
     return settings.auth.encryption_key or (_read_keys(file) if file.exists() else "")
@@ -73,7 +73,7 @@ def rotate_key(*, database: DatabaseOption = None) -> int:
 
 
 def _replace(file: Path, keys: str) -> None:
-    """Writes the keys; the file is whole at any time."""
+    """Writes the keys; the file is complete at any time."""
     fresh = file.with_name(f"{file.name}.new")
     if not create_private_text(fresh, keys.replace(",", "\n") + "\n"):
         raise CliError(f"{fresh} exists: another rotation is running, or was cut short.")

@@ -42,7 +42,7 @@ def renew(
     ] = None,
     database: DatabaseOption = None,
 ) -> int:
-    """Grant the plan benefits that are due, also those of missed runs.
+    """Grant the plan benefits that are due, including those of missed runs.
 
     Safe to repeat, and to run from several machines at once: each period is granted once.
     """
@@ -72,8 +72,8 @@ def renew(
 def expire(*, database: DatabaseOption = None) -> int:
     """Release overdue holds, record the expiry of expired credits, remove old responses and sessions.
 
-    Expired credit cannot be used even before this runs. Safe to repeat, and to run from several
-    machines at once: each expiry is recorded once.
+    Expired credit cannot be used even before this runs. Safe to repeat, and to run from several machines at once: each
+    expiry is recorded once.
     """
 
     async def run() -> None:

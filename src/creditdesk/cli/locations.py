@@ -1,4 +1,4 @@
-"""Commands about locations: the clock by which each counts uses and periods."""
+"""Commands about locations: the time zone and booking interval by which they count uses and periods."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def set_(
 ) -> int:
     """Set the time zone or booking interval of a location, or both.
 
-    They count for what is decided from now on.
+    They apply to decisions from now on.
     """
     given = {"TimeZone": time_zone, "BookingIntervalMinutes": booking_interval}
     changes = {name: value for name, value in given.items() if value is not None}

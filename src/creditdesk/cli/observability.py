@@ -26,9 +26,9 @@ FOLDER_VARIABLE: Final = "_CREDITDESK_METRICS_FOLDER"
 
 @contextmanager
 def served_metrics(url: str, settings: MetricsSettings) -> Iterator[None]:
-    """Serves `/metrics` during the block, where the settings name a port; processes started in it are counted.
+    """Serves `/metrics` during the block if the settings name a port; counts the processes started in the block.
 
-    Raises CliError where the port is in use.
+    Raises CliError if the port is in use.
     """
     os.environ.pop(FOLDER_VARIABLE, None)
     if not settings.port:
@@ -50,7 +50,7 @@ def run_metrics(url: str, host: str, port: int, folder: str) -> None:
 
 
 def count_for_server() -> None:
-    """Counts where the server reads, if it serves metrics."""
+    """Makes this process count for the server's metrics, if it serves any."""
     if folder := os.environ.get(FOLDER_VARIABLE):
         count_in(Path(folder))
 
@@ -74,9 +74,9 @@ def _open_tracer(endpoint: str) -> _ClosableListener:
 
 
 class RequestListeners:
-    """What gets each request of a worker: the log on standard error and the tracer, where the settings have them.
+    """The listeners of a worker's requests: the log on standard error and the tracer, as the settings say.
 
-    Raises CliError where traces are wanted and the extra `otel` is not installed.
+    Raises CliError if the settings ask for traces and the extra `otel` is not installed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -91,6 +91,6 @@ class RequestListeners:
             each(method, record, seconds)
 
     def close(self) -> None:
-        """Writes and sends what waits."""
+        """Writes and sends pending data."""
         for each in self._open:
             each.close()

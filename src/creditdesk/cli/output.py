@@ -1,4 +1,4 @@
-"""The output of commands, and the errors they end with."""
+"""The output of commands, and the error that ends them."""
 
 from __future__ import annotations
 

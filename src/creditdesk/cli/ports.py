@@ -8,7 +8,7 @@ from creditdesk.cli.output import CliError
 
 
 def free_port(host: str, port: int, tries: int = 1, option: str = "--port") -> int:
-    """The first of so many ports that is free. Raises CliError, which names the option for another one."""
+    """The first free one of `tries` ports. Raises CliError, which names the option to choose another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in range(port, min(port + tries, 65536)):
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,6 +1,6 @@
 """The program `creditdesk`: its commands, error messages and exit codes.
 
-0: success. 1: a problem was found, or an error occurred. 2: the command is not valid.
+Exit codes: 0 success; 1 a problem was found, or an error occurred; 2 the command is not valid.
 """
 
 from __future__ import annotations

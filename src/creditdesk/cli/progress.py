@@ -1,6 +1,6 @@
 """Shows the progress of long commands: a bar on a terminal, plain lines elsewhere.
 
-It is written to standard error, so standard output holds only the results.
+Progress is written to standard error, so that standard output has only the results.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _RateColumn(ProgressColumn):
 class ProgressDisplay:
     """Prints notes, problems, findings and progress, and counts the problems.
 
-    Findings go to `report`, which prints them as results, for example; without it they are problems.
+    Findings go to `report`, which may print them as results; without it they are problems.
     """
 
     def __init__(self, report: Callable[[AuditFinding], None] | None = None) -> None:

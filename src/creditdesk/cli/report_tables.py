@@ -17,26 +17,26 @@ from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter
 from creditdesk.reports.values import Flow
 
 WIDTH_OF_FILES: Final = 200
-"""Characters of a line where the output is no terminal."""
+"""The number of characters of a line if the output is not a terminal."""
 
 MIN_TEXT_WIDTH: Final = 10
-"""Of a column of texts, which wrap."""
+"""The least width of a column of texts, which wrap."""
 
 COLUMN_GAP: Final = 3
-"""Characters between two columns."""
+"""The number of characters between two columns."""
 
 MIN_CHART_MONTHS: Final = 2
 BAR_WIDTH: Final = 40
-"""Characters of the longest bar of a chart."""
+"""The number of characters of the longest bar of a chart."""
 
 _CHARTED: Final = {"roll-forward": ("Month", "Closing"), "statement": ("LocalDate", "Balance")}
-"""Of the reports with a chart: the column that gives the month, and the one whose value its end has."""
+"""The reports with a chart: the column of the month, and that of the value at its end."""
 
 _TOO_WIDE: Final = frozenset({"Action", "Key"})
-"""Columns of texts that only files and JSON have room for."""
+"""Columns with texts that are too long for a terminal."""
 
 _FLOWS: Final = frozenset(flow.value.title().replace("_", "") for flow in Flow)
-"""Columns that are left out where nothing moved that way."""
+"""Columns that are left out if nothing moved that way."""
 
 _NUMBERS: Final = frozenset({CellType.AMOUNT, CellType.COUNT, CellType.PERCENT, CellType.ID})
 _WHOLE: Final = _NUMBERS | {CellType.DATE, CellType.INSTANT}
@@ -44,7 +44,7 @@ _WHOLE: Final = _NUMBERS | {CellType.DATE, CellType.INSTANT}
 
 
 def print_report(result: ReportResult, file: IO[str]) -> None:
-    """Prints a report with its sections, totals and footer; columns without a value are left out."""
+    """Prints a report with its sections, totals and footer, without empty columns."""
     console = Console(file=file, highlight=False, soft_wrap=False, width=None if file.isatty() else WIDTH_OF_FILES)
     console.print(Text(f"{result.title}: {result.subtitle}", style="bold"))
     console.print(Text(result.footer.period), end="\n\n")
@@ -58,7 +58,7 @@ def print_report(result: ReportResult, file: IO[str]) -> None:
 
 
 def chart_lines(result: ReportResult) -> list[str]:
-    """A bar for what was owed at the end of each month, by unit; none for less than two months."""
+    """A bar for what was owed at the end of each month, by unit; none for fewer than two months."""
     if result.name not in _CHARTED:
         return []
     names = [column.name for column in result.columns]
@@ -105,7 +105,7 @@ def _print_rows(
     totals: Sequence[tuple[Cell, ...]] = (),
     title: str = "",
 ) -> None:
-    """A table, or one record after another where the terminal is too narrow for whole numbers."""
+    """Prints a table, or one record after another if the terminal is too narrow for the numbers."""
     shown = [place for place, column in enumerate(columns) if _is_shown(column, [row[place] for row in rows])]
     equal = [place for place in shown if _is_equal([row[place] for row in rows], [row[place] for row in totals])]
     if common := ", ".join(f"{columns[place].title}: {_shown(rows[0][place])}" for place in equal):
@@ -124,7 +124,7 @@ def _print_rows(
 
 
 def _least_width(columns: Sequence[ReportColumn], rows: Sequence[tuple[Cell, ...]], shown: Sequence[int]) -> int:
-    """The narrowest terminal on which no number of the table is cut; texts wrap."""
+    """The least width of a terminal at which no number of the table is cut; texts wrap."""
     width = 0
     for place in shown:
         longest = max(len(text) for text in (columns[place].title, *(_shown(row[place]) for row in rows)))
@@ -141,7 +141,7 @@ def _is_shown(column: ReportColumn, cells: Sequence[Cell]) -> bool:
 
 
 def _is_equal(cells: Sequence[Cell], totals: Sequence[Cell]) -> bool:
-    """Whether a text is the same in several rows, so that one line above them says it."""
+    """Whether all rows have the same text, so that one line above them can show it."""
     is_same = len(cells) > 1 and isinstance(cells[0], str) and len({*cells}) == 1
     return is_same and {*totals} <= {"", None, cells[0]}
 

@@ -39,7 +39,7 @@ def report(  # noqa: PLR0913 - one option of the command each
     from_: Annotated[str | None, Parameter(name="--from", help="First local date, or an instant.")] = None,
     to: Annotated[str | None, Parameter(help="Last local date, inclusive, or an instant; now by default.")] = None,
     at: Annotated[str | None, Parameter(help="The end of a local date, or an instant; in place of --to.")] = None,
-    as_known_at: Annotated[str | None, Parameter(help="As it was known at this instant.")] = None,
+    as_known_at: Annotated[str | None, Parameter(help="As known at this instant.")] = None,
     location: Annotated[tuple[int, ...], Parameter(negative="", help="Id of a location; may be repeated.")] = (),
     customer: Annotated[int | None, Parameter(help="Id of a customer.")] = None,
     team: Annotated[int | None, Parameter(help="Id of a team.")] = None,
@@ -63,7 +63,7 @@ def report(  # noqa: PLR0913 - one option of the command each
     out: Annotated[Path | None, Parameter(help="File to write; standard output by default.")] = None,
     database: DatabaseOption = None,
 ) -> int:
-    """Print a report or write it to a file. The exit code is 1 when it does not tie out."""
+    """Print a report or write it to a file. The exit code is 1 if it does not tie out."""
     if format not in _TEXT_FORMATS and out is None:
         raise CliError(f"A report in the format {format} needs --out FILE.")
     values = {

@@ -56,7 +56,7 @@ def list_saved_reports(*, database: DatabaseOption = None) -> int:
 
 @saved_reports.command(name="add")
 def add_saved_report(  # noqa: PLR0913 - one option each
-    name: Annotated[str, Parameter(help="Part of the file's name.")],
+    name: Annotated[str, Parameter(help="A name, which is part of the file's name.")],
     *,
     location: Annotated[int, Parameter(help="Id of the location.")],
     report: Annotated[SavedReportName, Parameter(help="Which report.")],
@@ -106,7 +106,7 @@ def remove_saved_report(
     *,
     database: DatabaseOption = None,
 ) -> int:
-    """Remove a saved report. The files that were written stay."""
+    """Remove a saved report. Keeps the files that were written."""
 
     async def run() -> None:
         async with open_database(database) as store, store.write_session() as session:

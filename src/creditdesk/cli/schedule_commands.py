@@ -1,4 +1,4 @@
-"""The commands `jobs run` and `jobs list`, and the scheduler beside a server."""
+"""The commands `jobs run` and `jobs list`, and the scheduler of a server."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from creditdesk.smtp import MailServer
 from creditdesk.storage.backup import back_up
 
 CHECK_SECONDS: Final = 60
-"""How often a running scheduler looks for jobs that are due."""
+"""How often a running scheduler looks for due jobs, in seconds."""
 REQUEST_CHECK_SECONDS: Final = 2
-"""How often it looks for one that a user asked for."""
+"""How often it looks for jobs that a user requested, in seconds."""
 IMPORT_SECONDS: Final = 20.0
-"""How long one run takes imports, before the other jobs have their turn."""
+"""How long one run processes imports before the other jobs run, in seconds."""
 
 jobs = App(name="jobs", help="Scheduled work: run what is due, or list the last results.")
 
@@ -58,7 +58,7 @@ def run_jobs(
     *names: Annotated[str, Parameter(help="Jobs to run now, whether or not they are due.")],
     every: Annotated[
         int | None,
-        Parameter(validator=Number(gte=1), help="Go on, and look for due jobs again after so many seconds."),
+        Parameter(validator=Number(gte=1), help="Keep running, and look for due jobs again after this many seconds."),
     ] = None,
     database: DatabaseOption = None,
 ) -> int:
@@ -105,8 +105,8 @@ def list_jobs(*, database: DatabaseOption = None) -> int:
 def run_scheduler(url: str, holder: str) -> None:
     """Runs due jobs until the process gets SIGTERM; then another process may lead at once.
 
-    It leads in the name of its server, `holder`, which has one such process at a time: the one that replaces a killed
-    leader goes on at once.
+    It holds the lease in the name of its server, `holder`, which has one such process at a time, so that the
+    replacement of a killed leader continues at once.
     """
     count_for_server()
 
@@ -128,7 +128,7 @@ def run_scheduler(url: str, holder: str) -> None:
 
 
 async def _wait(store: Store) -> None:
-    """Waits until the next look, or until a user asks for a job."""
+    """Waits until the next check, or until a user requests a job."""
     for _ in range(CHECK_SECONDS // REQUEST_CHECK_SECONDS):
         await asyncio.sleep(REQUEST_CHECK_SECONDS)
         if any(each.is_requested for each in (await load_job_results(store)).values()):
@@ -136,7 +136,7 @@ async def _wait(store: Store) -> None:
 
 
 def new_holder() -> str:
-    """A name for this process among those that may lead: containers may share host name and process id."""
+    """A unique name for this process as a holder of the lease: containers may share host name and process id."""
     return f"{socket.gethostname()}:{os.getpid()}:{token_hex(4)}"
 
 

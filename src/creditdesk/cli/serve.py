@@ -40,18 +40,18 @@ from creditdesk.telemetry.log_format import log_configuration
 
 MAX_PORTS_TRIED: Final = 100
 STOP_SECONDS: Final = 10
-"""How long workers may take to answer what they have accepted, before they are killed."""
+"""How long workers may take to finish accepted requests before they are killed, in seconds."""
 
 RELOAD_SECONDS: Final = 8
-"""How long a new worker may take to start, before a reload stops the one that it replaces."""
+"""How long a new worker may take to start before a reload stops the one that it replaces, in seconds."""
 
 RESERVED_FILES: Final = 256
-"""Files that a worker opens beside the connections of clients: database, logs, libraries."""
+"""The number of files that a worker opens besides client connections: database, logs, libraries."""
 
 
 def serve(
     *,
-    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+    host: Annotated[str, Parameter(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535), help="Port to listen on.")] = 8400,
     workers: Annotated[int, Parameter(validator=Number(gte=1), help="Worker processes; about one per core.")] = 1,
     port_or_next: Annotated[
@@ -68,7 +68,7 @@ def serve(
     users = asyncio.run(_check_database(url))
     port = free_port(host, port, MAX_PORTS_TRIED if port_or_next else 1)
     if settings.console.enabled:
-        # Here once, so that a worker that starts beside busy ones has nothing to compile.
+        # Compiled once here, so that a worker that starts while others are busy has nothing to compile.
         warm_up()
     # Workers are new processes and read the database from the environment.
     os.environ.pop(variable_of("database"), None)
@@ -83,7 +83,7 @@ def serve(
 
 
 def http_server(application: str, host: str, port: int, workers: int, settings: Settings) -> AbstractServer[Any]:
-    """The HTTP server over the ASGI application that the factory `application` makes in each worker."""
+    """The HTTP server over the ASGI application that the factory `application` creates in each worker."""
     return Granian(
         application,
         address=host,
@@ -133,7 +133,7 @@ def _print_start(address: str, url: str, users: int) -> None:
 
 
 async def _check_database(url: str) -> int:
-    """The number of users who can sign in. Secrets that are not encrypted yet are, from now on.
+    """Encrypts unencrypted secrets, and returns the number of users who can sign in.
 
     Raises the error of a database that cannot be opened, before any worker starts.
     """

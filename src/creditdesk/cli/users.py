@@ -77,10 +77,10 @@ def add(
     email: Email,
     *,
     name: Annotated[str | None, Parameter(help="Full name; by default the e-mail address.")] = None,
-    admin: Annotated[bool, Parameter(negative="", help="Give every permission.")] = False,
+    admin: Annotated[bool, Parameter(negative="", help="Grant every permission.")] = False,
     business: Annotated[
         list[int] | None,
-        Parameter(negative="", help="Id of a location the user sees; repeatable. By default all."),
+        Parameter(negative="", help="Id of a location that the user sees; repeatable. By default all."),
     ] = None,
     password_stdin: PasswordStdin = False,
     database: DatabaseOption = None,
@@ -151,7 +151,7 @@ def password(email: Email, *, password_stdin: PasswordStdin = False, database: D
 
 @users.command
 def sessions(email: Email, *, database: DatabaseOption = None) -> int:
-    """List the sessions of a user that are open, or ended or expired a short time ago."""
+    """List the sessions of a user that are open, or that ended or expired recently."""
 
     async def run() -> None:
         async with open_database(database) as store, store.read_session() as session:
@@ -222,7 +222,7 @@ def _describe_session(session: Record, now: datetime) -> str:
 
 
 def _read_or_generate_password(*, from_stdin: bool) -> tuple[str, bool]:
-    """The password, and whether it was generated and must be printed."""
+    """The password, and whether it was generated, in which case it must be printed."""
     if not from_stdin:
         return secrets.token_urlsafe(12), True
     given = sys.stdin.readline().rstrip("\r\n")

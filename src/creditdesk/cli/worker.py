@@ -1,4 +1,4 @@
-"""A worker of the server: its store, its application, and what it answers while there is no database."""
+"""A worker of the server: its store, its application, and its responses while there is no database."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from creditdesk.storage.engine import open_store
 from creditdesk.storage.replica import ReadReplica, open_replica
 
 GC_THRESHOLD: Final = 50_000
-"""Objects that a worker allocates between two collections of the youngest generation."""
+"""The number of objects that a worker allocates between two collections of the youngest generation."""
 
 OPEN_RETRY_SECONDS: Final = 0.5
-"""How long a worker without a database waits before it tries to open it again."""
+"""How long a worker without a database waits before it tries to open it again, in seconds."""
 
 REQUESTS_PER_CONNECTION: Final = 1_000
-"""How many requests a connection carries on average, before its worker asks the client to open another one.
+"""The average number of requests of a connection before the worker asks the client to open another one.
 
-The system hands new connections to the workers evenly. A proxy keeps its connections open as long as they are busy, so
-without an end they would stay with the worker that listened first after a start, or that outlived another one.
+The operating system distributes new connections evenly over the workers. A proxy keeps busy connections open, so
+without a limit they would stay with the worker that listened first, or that outlived another one.
 """
 
 _AWAY: Final = (*TRANSIENT_ERRORS, OSError, Unavailable)
-"""Errors of a database that cannot be opened now, and may be later."""
+"""Errors of a database that cannot be opened now, but may be later."""
 
 _logger = logging.getLogger("creditdesk.server")
 
@@ -50,8 +50,8 @@ _logger = logging.getLogger("creditdesk.server")
 class WorkerApplication:
     """Opens the store at startup, serves the API, and closes the store at shutdown.
 
-    A worker that replaces a dead one while the database is away answers 503 until it can be opened. If it ended
-    instead, the server would take that for a program that cannot start, and end too.
+    A worker that replaces a dead one while the database is away responds 503 until it can be opened. If it ended
+    instead, the server would assume a program that cannot start, and end too.
     """
 
     def __init__(self, url: str) -> None:
@@ -67,7 +67,8 @@ class WorkerApplication:
             return self._handle_lifespan(receive, send)
         self._requests += 1
         if self._requests % REQUESTS_PER_CONNECTION == 0:
-            # Requests do not name their connection. The busier one is, the sooner this request is one of its own.
+            # A request does not identify its connection, so the worker counts its own requests: the busier a
+            # connection is, the sooner it is closed.
             send = _closing(send)
         return (self._app or _answer_without_store)(scope, receive, send)
 
@@ -111,7 +112,7 @@ class WorkerApplication:
                 request_listener=self._listeners,
                 shown_settings=shown_settings(),
             )
-            # Everything allocated so far lives as long as the worker.
+            # Everything allocated so far lives as long as the worker, so the collector need not scan it.
             gc.collect()
             gc.freeze()
             gc.set_threshold(GC_THRESHOLD)
@@ -130,7 +131,7 @@ class WorkerApplication:
         return replica
 
     async def _keep_opening(self, settings: Settings) -> None:
-        """Tries until the database is there. It may come back with the schema of a newer program: that is logged."""
+        """Tries until the database can be opened. Logs the reason, such as the schema of a newer program."""
         while self._app is None:
             await asyncio.sleep(OPEN_RETRY_SECONDS)
             try:

@@ -1,1 +1,1 @@
-"""The entities: one class a file, in folders named like the area in the URL."""
+"""The entities: one class per file, in folders named like the area in the URL."""

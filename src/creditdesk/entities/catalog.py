@@ -42,5 +42,5 @@ PUBLIC_ENTITIES: Final = tuple(entity for entity in CATALOG if entity.public)
 BUSINESS_ENTITIES: Final = tuple(
     entity for entity in PUBLIC_ENTITIES if entity.__name__ not in ("User", "Role", "UserRole")
 )
-"""What a new database holds none of, unlike the records of who may sign in."""
+"""The entities of which a new database has no records, unlike those of users."""
 ENTITY_BY_PATH: Final = {entity.path(): entity for entity in PUBLIC_ENTITIES}

@@ -1,4 +1,4 @@
-"""The roles of the ledger's and the reports' own paths, in place of one role a verb."""
+"""The roles of the paths of the ledger and the reports, which do not have one role per verb."""
 
 from __future__ import annotations
 

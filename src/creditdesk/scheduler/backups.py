@@ -13,12 +13,12 @@ _NAME: Final = re.compile(r"creditdesk-(\d{8}T\d{6})Z\.backup")
 _FORMAT: Final = "%Y%m%dT%H%M%S"
 
 PARTIAL_HOURS: Final = 24
-"""After so long, an unfinished backup was interrupted."""
+"""The age at which an unfinished backup counts as interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupPlan:
-    """Where backups go, for how long, and what makes one: `make(path)` copies the database to a new file."""
+    """The folder of backups, how long they are kept, and `make(path)`, which copies the database to a new file."""
 
     folder: Path
     keep: timedelta
@@ -46,6 +46,6 @@ async def make_backup(plan: BackupPlan, now: datetime) -> str:
 
 
 def _made(name: str) -> datetime | None:
-    """When a backup of this name was made; None for another file."""
+    """When the backup with this name was made; None for another file."""
     found = _NAME.fullmatch(name)
     return datetime.strptime(found[1], _FORMAT).replace(tzinfo=UTC) if found else None

@@ -1,6 +1,6 @@
-"""Closing a month of a location: verify, refuse what is not explained, sign, write the closing reports.
+"""Closes a month of a location: verifies it, rejects unexplained balances, signs, and writes the closing reports.
 
-Reopening is possible; both are records that every later report of the month shows.
+A closed month can be reopened. Every later report of the month shows both.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ async def close_month(
 ) -> Closing:
     """Closes the month of a location that begins on `month`, with everything before it (rule 37).
 
-    `record_answer` stores what the caller answers in the transaction that closes the month. Raises
-    StateConflict before its end, for a closed one, while a balance or a hash chain is not explained, and where the
-    folder of the reports cannot be written to.
+    Calls `record_answer` in the transaction that closes the month. Raises StateConflict before the month's end, for a
+    closed month, while a balance or hash chain has an unexplained difference, and if the folder of the reports cannot
+    be written to.
     """
     label, store = f"{month:%Y-%m}", context.store
     following = add_months(month, 1)
@@ -126,7 +126,7 @@ async def close_month(
         for name, file_type in CLOSING_REPORTS
     }
     async with store.write_session() as session:
-        # Another closing of the month at the same time waits here, and then finds it closed.
+        # Serialises concurrent closings: the second one finds the month closed.
         closings = await _lock_closings(session, location_id)
         if is_closed(closings, label):
             raise StateConflict(f"{label} is closed. Reopen it first.")
@@ -153,9 +153,9 @@ async def reopen_month(
     reason: str,
     record_answer: Callable[[WriteSession], Awaitable[None]] | None = None,
 ) -> None:
-    """Opens a closed month again; `record_answer` is called in the same transaction.
+    """Reopens a closed month; calls `record_answer` in the same transaction.
 
-    Raises StateConflict for one that is open, ValidationError without a reason.
+    Raises StateConflict for an open month, ValidationError without a reason.
     """
     label = f"{month:%Y-%m}"
     if not reason.strip():
@@ -186,13 +186,13 @@ async def location_zone(session: ReadSession, location_id: int) -> ZoneInfo:
 
 
 async def _lock_closings(session: WriteSession, location_id: int) -> list[ClosingRow]:
-    """The closings of a location, which nobody else changes until the transaction ends."""
+    """The closings of a location, locked against concurrent changes until the transaction ends."""
     await session.lock(Business, [location_id], ("Id",))
     return await load_closings(session, [location_id])
 
 
 def _problems_message(month: str, problems: list[str]) -> str:
-    """What keeps a month open: how many problems, and the first of them."""
+    """Why a month cannot be closed: the number of problems, and the first of them."""
     return counted_text(
         len(problems),
         "{} cannot be closed: {} problem. {}",
@@ -204,7 +204,7 @@ def _problems_message(month: str, problems: list[str]) -> str:
 
 
 async def closing_problems(context: ClosingContext, location_id: int, session: ReadSession) -> list[str]:
-    """Balances that do not explain themselves and nobody acknowledged, and broken hash chains."""
+    """Unexplained balances that nobody acknowledged, and broken hash chains."""
     raw = {"LocationIds": [location_id]}
     request = parse_report_request("exceptions", raw, context.principal, context.ledger.clock(), context.ledger)
     view = await load_exceptions_view(session, request)
@@ -233,7 +233,7 @@ async def _render(
 
 
 async def _take_checkpoint(context: ClosingContext) -> int:
-    """The number of a new checkpoint. Raises Conflict when another one was taken at the same time."""
+    """Signs a checkpoint and returns its number. Raises Conflict if another one was signed concurrently."""
     async with context.store.write_session() as session:
         await create_checkpoint(session, context.ledger.clock(), None, context.cipher)
         return await _newest_checkpoint(session)
@@ -246,7 +246,7 @@ async def _newest_checkpoint(session: WriteSession) -> int:
 
 
 def _check_folder(folder: Path) -> None:
-    """Raises StateConflict where nothing can be written: before the month is locked."""
+    """Raises StateConflict if the folder cannot be written to, before the month is locked."""
     with _writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):

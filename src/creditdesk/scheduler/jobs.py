@@ -37,7 +37,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What jobs work with: the store, the ledger and its clock, the principal that they act as."""
+    """The dependencies of jobs: the store, the ledger and its clock, the principal that they act as."""
 
     store: Store
     ledger: LedgerContext
@@ -58,7 +58,7 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True)
 class JobDeclaration:
-    """What is known of a job without running it."""
+    """The static properties of a job."""
 
     name: str
     description: str

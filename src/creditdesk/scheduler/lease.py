@@ -1,4 +1,4 @@
-"""One leader by a lock in the database: a lease that its holder renews, and that ends by itself."""
+"""Leader election by a lease in the database, which its holder renews and which expires by itself."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from creditdesk.schema.records import new_record
 from creditdesk.schema.repository import Store
 
 LEASE_TIME: Final = timedelta(minutes=5)
-"""How long a leader that died keeps others waiting."""
+"""How long a lease lasts, and so how long a dead leader delays its successor."""
 
 _NAME: Final = "jobs"
 
 
 async def take_lease(store: Store, holder: str, now: datetime) -> bool:
-    """Whether `holder` is the leader for LEASE_TIME from now; one that is the leader already stays it."""
+    """Takes or renews the lease for LEASE_TIME; returns whether `holder` is the leader."""
     try:
         async with store.write_session() as session:
             found = await session.find(LeaderLease, where(LeaderLease, Name=_NAME), columns=("Id",))
@@ -32,13 +32,13 @@ async def take_lease(store: Store, holder: str, now: datetime) -> bool:
                 return False
             await session.update(LeaderLease, [(lease_id, values)])
     except Conflict:
-        # Another process made the first lease at the same time.
+        # Another process created the first lease concurrently.
         return False
     return True
 
 
 async def leader_until(store: Store) -> datetime | None:
-    """Until when a process leads; None where none ever did."""
+    """When the current lease ends; None if there never was one."""
     async with store.read_session() as session:
         found = await session.find(LeaderLease, where(LeaderLease, Name=_NAME))
     return found[0]["Until"] if found else None

@@ -1,6 +1,6 @@
-"""The job that sends the sign-in links that members or operators asked for by e-mail.
+"""The job that sends sign-in links by e-mail, requested by members or operators.
 
-A mail server that is away or refuses keeps no page waiting: requests stay stored and are tried again.
+No page waits for the mail server: requests are stored and retried.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from creditdesk.smtp import Mailbox, MailRejected, MailServer, MailServerError
 
 MAIL_JOB: Final = "mail"
 MAIL_SECONDS: Final = 60.0
-"""How long one run hands mails to a slow server, before the other jobs have their turn."""
+"""How long one run sends mails to a slow server before the other jobs run."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkMail:
-    """What one e-mail says, and to whom: a link for each customer of the recipient, beside its name."""
+    """The content and recipient of one e-mail: a link for each customer of the recipient, with its name."""
 
     recipient: str
     language: str
@@ -43,7 +43,7 @@ class LinkMail:
 
 @dataclass(frozen=True, slots=True)
 class MailPlan:
-    """The server, what writes the e-mails, and what signs their links."""
+    """The mail server, the composer of the e-mails, and the signer of their links."""
 
     server: MailServer
     compose: Callable[[LinkMail], EmailMessage]
@@ -52,7 +52,7 @@ class MailPlan:
 
 @dataclass(frozen=True, slots=True)
 class SentMail:
-    """How many requests were answered, and what kept others waiting or ended them."""
+    """How many requests were sent, and why others were delayed or ended."""
 
     sent: int
     problems: tuple[str, ...]
@@ -77,7 +77,7 @@ async def send_link_mail(store: Store, plan: MailPlan, clock: Callable[[], datet
                 try:
                     sent += await _answer(store, plan, mailbox, request, clock())
                 except Exception as error:
-                    # One mail that cannot be sent must not keep the others from their recipients.
+                    # One mail that cannot be sent must not prevent the others.
                     problems[await _note_failure(store, request, error, clock())] = None
                 if monotonic() >= until:
                     break
@@ -88,7 +88,7 @@ async def send_link_mail(store: Store, plan: MailPlan, clock: Callable[[], datet
 
 
 async def _answer(store: Store, plan: MailPlan, mailbox: Mailbox, request: Record, now: datetime) -> int:
-    """Sends the mails of a request; 0 where no customer of this e-mail may sign in."""
+    """Sends the mails of a request and returns their number; 0 if no customer of this e-mail may sign in."""
     async with store.write_session() as session:
         links = await create_requested_links(session, request, plan.signer, now)
     for recipient, listed in links.items():
@@ -99,7 +99,7 @@ async def _answer(store: Store, plan: MailPlan, mailbox: Mailbox, request: Recor
 
 
 async def _note_failure(store: Store, request: Record, error: Exception, now: datetime) -> str:
-    """Ends a request that the server rejects, and leaves any other for later; returns the reason."""
+    """Ends a request that the server rejects, and postpones any other; returns the reason."""
     reason = str(error) or type(error).__name__
     change = end_request if isinstance(error, MailRejected) else postpone_request
     async with store.write_session() as session:

@@ -36,7 +36,7 @@ from creditdesk.schema.service import RequestContext
 from creditdesk.schema.validation import NOT_FOUND_MESSAGE
 
 MONTHS_SHOWN: Final = 12
-"""The last ended months that a location's list has, beside those that were ever closed."""
+"""The number of ended months in a location's list, in addition to those that were ever closed."""
 OPEN: Final = "open"
 COVERED: Final = "covered"
 """Closed together with a later month."""
@@ -71,7 +71,7 @@ class LedgerMonthCloser:
         return found
 
     async def preview(self, context: RequestContext, location_id: int, month: date) -> dict[str, Any]:
-        """What closing would lock and write, and the problems for which it would be refused."""
+        """What closing would lock and write, and the problems that would prevent it."""
         closing = self._context(context, location_id)
         async with self.store.read_session() as session:
             zone = await location_zone(session, location_id)
@@ -98,7 +98,7 @@ class LedgerMonthCloser:
         month: date,
         record_answer: Callable[[WriteSession, dict[str, Any]], Awaitable[None]],
     ) -> None:
-        """Closes a month (rule 37), and records what came of it. Raises StateConflict."""
+        """Closes a month (rule 37), and records the closing. Raises StateConflict."""
         if self.folder is None:
             raise StateConflict(NO_FOLDER)
 
@@ -116,7 +116,7 @@ class LedgerMonthCloser:
         reason: str,
         record_answer: Callable[[WriteSession], Awaitable[None]],
     ) -> None:
-        """Opens a closed month again, and records that. Raises StateConflict."""
+        """Reopens a closed month, and records that. Raises StateConflict."""
         await reopen_month(self._context(context, location_id), location_id, month, reason, record_answer)
 
     def _context(self, context: RequestContext, location_id: int) -> ClosingContext:
@@ -126,7 +126,7 @@ class LedgerMonthCloser:
 
 
 def _months(today: date, closings: Sequence[ClosingRow]) -> list[date]:
-    """The last ended months and those that were ever closed, the latest first."""
+    """The last ended months and those that were ever closed, latest first."""
     first = today.replace(day=1)
     ended = {add_months(first, -back) for back in range(1, MONTHS_SHOWN + 1)}
     return sorted(ended | {date.fromisoformat(f"{each.month}-01") for each in closings}, reverse=True)

@@ -47,7 +47,7 @@ REPORT_NAMES: Final = {
 
 _UNSAFE: Final = re.compile(r"[^\w.-]+")
 _MAX_NAME_BYTES: Final = 200
-"""What of a saved report's name is in the name of its file, which file systems limit to 255 bytes."""
+"""The number of characters of a saved report's name in its file name, which file systems limit to 255 bytes."""
 
 
 class _SavedRow(TypedRow, frozen=True, gc=False):
@@ -65,7 +65,7 @@ class _SavedRow(TypedRow, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class MonthEndResult:
-    """The files that were written, and a sentence for each saved report that could not be computed."""
+    """The written files, and a message for each saved report that could not be computed."""
 
     written: tuple[Path, ...]
     problems: tuple[str, ...]

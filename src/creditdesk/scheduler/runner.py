@@ -21,7 +21,7 @@ RENEW_SECONDS: Final = 60.0
 
 
 class JobFailed(Exception):
-    """A job ended with a problem that its message states."""
+    """A job failed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class ScheduledJob:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How the last run of a job ended; `succeeded` is None while it runs or where it was killed.
+    """The result of the last run of a job; `succeeded` is None while it runs, or if it was killed.
 
-    `succeeded_on` is when the last run that succeeded ended, this one or one before.
+    `succeeded_on` is when the last successful run ended, this one or an earlier one.
     """
 
     name: str
@@ -51,17 +51,17 @@ class JobResult:
 
     @property
     def is_requested(self) -> bool:
-        """Whether a run was asked for since the last one began."""
+        """Whether a run was requested since the last one began."""
         return self.requested is not None and self.requested > self.started
 
 
 async def run_due_jobs(
     store: Store, jobs: Sequence[ScheduledJob], holder: str, clock: Callable[[], datetime], *, only: Sequence[str] = ()
 ) -> list[JobResult] | None:
-    """Runs what is due, or the jobs named by `only` at once; None where another process leads.
+    """Runs due jobs, or at once the jobs named by `only`; returns None if another process leads.
 
-    A job whose process was killed runs again, after the others: it may be what killed the process. One that is running
-    when another process has become the leader is cancelled, and left to that process.
+    A job whose process was killed runs again, after the others, because it may have caused that. When another process
+    becomes the leader, the running job is cancelled and left to that process.
     """
     results: list[JobResult] = []
     interrupted = {name for name, last in (await load_job_results(store)).items() if last.succeeded is None}
@@ -84,7 +84,7 @@ class _LeaseLost(Exception):
 
 @asynccontextmanager
 async def _renewed_lease(store: Store, holder: str, clock: Callable[[], datetime]) -> AsyncIterator[None]:
-    """Renews the lease during the block, however long it takes. Cancels it and raises _LeaseLost where it is lost."""
+    """Renews the lease for the duration of the block. If it is lost, cancels the block and raises _LeaseLost."""
 
     async def renew(block: asyncio.Timeout) -> None:
         is_leader = True
@@ -117,7 +117,7 @@ def _is_due(job: ScheduledJob, last: JobResult | None, now: datetime) -> bool:
 
 
 async def request_run(session: WriteSession, name: str, now: datetime) -> int | None:
-    """Makes a job due at once; returns the id of its state, None for one that never ran and is due already."""
+    """Makes a job due at once; returns the id of its state, None for a job that never ran, which is due anyway."""
     found = await session.find(JobState, where(JobState, Name=name), columns=("Id",))
     for state in found:
         await session.update(JobState, [(state["Id"], {"RequestedOn": now})])
@@ -148,7 +148,7 @@ async def _run(store: Store, job: ScheduledJob, clock: Callable[[], datetime]) -
     try:
         succeeded, message = True, await job.run()
     except Exception as error:
-        # One job that fails must not keep the others from running.
+        # A failing job must not prevent the others.
         succeeded, message = False, str(error) or type(error).__name__
     result = JobResult(job.name, started, clock(), succeeded, message)
     await _save(store, result)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Every `period` from midnight UTC plus `offset` on."""
+    """A job is due every `period`, counted from midnight UTC plus `offset`."""
 
     period: timedelta
     offset: timedelta = timedelta()

@@ -1,1 +1,1 @@
-"""What a server says of itself: metrics, request logs and traces."""
+"""Metrics, request logs and traces of a server."""

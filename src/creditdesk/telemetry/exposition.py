@@ -1,4 +1,4 @@
-"""The page `/metrics`: what all processes of a server have counted, merged, in Prometheus' text format."""
+"""The page `/metrics`: the merged metrics of all processes of a server, in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 def serve_metrics(host: str, port: int, folder: Path, more: Callable[[], Iterable[MetricFamily]]) -> Thread:
-    """Serves `/metrics` on a thread. `more` adds what is not counted by processes.
+    """Serves `/metrics` on a thread. `more` adds metrics that processes do not count.
 
-    Raises OSError where the port is in use.
+    Raises OSError if the port is in use.
     """
     registry = CollectorRegistry()
     registry.register(ProcessesCollector(folder, more))
@@ -33,7 +33,7 @@ def serve_metrics(host: str, port: int, folder: Path, more: Callable[[], Iterabl
 
 
 class ProcessesCollector(Collector):
-    """Merges the numbers of every process: counters of all, gauges of those that live."""
+    """Merges the numbers of every process: counters of all processes, gauges of the running ones."""
 
     def __init__(self, folder: Path, more: Callable[[], Iterable[MetricFamily]] = lambda: ()) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Formats what the program and its libraries log: one JSON object a line, with the id of the request."""
+"""Formats log records of the program and its libraries: one JSON object per line, with the id of the request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _encode: Final = Encoder().encode
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON; the trace of an error is one string in it."""
+    """Formats a record as one line of JSON; the trace of an error is one string in it."""
 
     def format(self, record: logging.LogRecord) -> str:
         request = current_request.get()

@@ -44,7 +44,7 @@ class Metric:
         return place
 
     def forget_places(self) -> None:
-        """For when the numbers move to another file."""
+        """Forgets the places of all series, because the numbers move to another file."""
         self._places.clear()
 
 
@@ -61,7 +61,7 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """A number that rises and falls; that of a process which has ended is 0."""
+    """A number that rises and falls; 0 for a process that has ended."""
 
     def set(self, value: float, *labels: str) -> None:
         place = self._places.get(labels)
@@ -101,7 +101,7 @@ def count_in(folder: Path | None) -> None:
     for metric in METRICS.values():
         metric.forget_places()
     for name, labels in SLOTS.known():
-        # What a former process in the same place left behind.
+        # Resets what a former process left in the same place.
         if isinstance(gauge := METRICS.get(name), Gauge):
             gauge.set(0, *labels)
 
@@ -115,12 +115,12 @@ REQUEST_SECONDS: Final = Histogram(
     ("method", "route"),
     SECONDS_BUCKETS,
 )
-REQUESTS_IN_PROGRESS: Final = Gauge("creditdesk_http_requests_in_progress", "Requests that are being answered.")
+REQUESTS_IN_PROGRESS: Final = Gauge("creditdesk_http_requests_in_progress", "Requests in progress.")
 ERRORS: Final = Counter(
-    "creditdesk_errors", "Requests that ended with an error, by its kind; StateConflict is answered 200.", ("kind",)
+    "creditdesk_errors", "Requests that ended with an error, by its kind; a StateConflict has status 200.", ("kind",)
 )
 LOG_LINES_DROPPED: Final = Counter(
-    "creditdesk_log_lines_dropped", "Lines of the request log that were dropped because nobody read them."
+    "creditdesk_log_lines_dropped", "Lines of the request log that were dropped because their reader was too slow."
 )
 SIGN_INS: Final = Counter("creditdesk_sign_ins", "Sign-ins with a password, by result.", ("result",))
 JOURNAL_ENTRIES: Final = Counter(
@@ -138,20 +138,20 @@ REPLAYS: Final = Counter(
 )
 RETRIES: Final = Counter(
     "creditdesk_transaction_retries",
-    "Requests executed again, by cause: `conflict` lost a race, `deferred` found a credit locked, `alone` was in a"
-    " batch that failed.",
+    "Requests that were retried, by cause: `conflict` lost a race, `deferred` found a credit locked, "
+    "`alone` was in a batch that failed.",
     ("cause",),
 )
 BATCH_REQUESTS: Final = Histogram(
     "creditdesk_batch_size", "Requests that shared one transaction of the ledger.", (), SIZE_BUCKETS
 )
 BATCH_SECONDS: Final = Histogram(
-    "creditdesk_batch_seconds", "Seconds of one transaction of the ledger.", (), SECONDS_BUCKETS
+    "creditdesk_batch_seconds", "Duration of one transaction of the ledger.", (), SECONDS_BUCKETS
 )
 BATCH_WAITING: Final = Gauge("creditdesk_batch_waiting", "Requests that wait for the next transaction of the ledger.")
 DATABASE_WAIT_SECONDS: Final = Histogram(
     "creditdesk_database_wait_seconds",
-    "Seconds that a request waited for a free connection to PostgreSQL, or for its turn to write to SQLite.",
+    "Seconds that a request waited for a free connection to PostgreSQL, or to write to SQLite.",
     (),
     SECONDS_BUCKETS,
 )

@@ -1,4 +1,4 @@
-"""Observes every request that comes over the network: metrics, a log line, an id in the response."""
+"""Observes every request from the network: metrics, a log line, and an id in the response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from creditdesk.telemetry.metrics import (
 from creditdesk.telemetry.request_record import SCOPE_KEY, RequestRecord, current_request, new_request_ids
 
 CLOSED_BY_CLIENT: Final = 499
-"""Stands in the place of a status where the client disconnected before its response began."""
+"""The status of a request whose client disconnected before its response began."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other method is counted as `other`."""
@@ -31,14 +31,14 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
 _TRACE_PARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 RequestListener = Callable[[str, RequestRecord, float], None]
-"""Gets the method, the record and the duration in seconds of each request that has ended."""
+"""Called with the method, the record and the duration in seconds of each finished request."""
 
 
 class RequestObserver:
-    """The ASGI application in front of another one.
+    """ASGI middleware that observes the requests of an application.
 
-    A client's `X-Request-Id` is taken where it is at most 64 letters, digits and signs; `traceparent` names the
-    trace. The response has the id in `X-Request-Id`.
+    Uses a client's `X-Request-Id` if it has at most 64 letters, digits and signs; `traceparent` names the trace. The
+    response has the id in `X-Request-Id`.
     """
 
     def __init__(self, app: ASGIApp, listener: RequestListener | None = None) -> None:
@@ -89,7 +89,7 @@ class RequestObserver:
                 self._listener(scope["method"] if scope["method"] in METHODS else "other", record, seconds)
 
     def _find_places(self, method: str, record: RequestRecord) -> tuple[int, int]:
-        """The places of a request that none was like before. Sets the status of one that has no response."""
+        """The places of the first request of its kind. Sets the status of a request without a response."""
         record.status = record.status or CLOSED_BY_CLIENT
         known = method if method in METHODS else "other"
         places = REQUESTS.place(known, record.route, str(record.status)), REQUEST_SECONDS.place(known, record.route)

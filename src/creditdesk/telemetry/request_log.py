@@ -20,10 +20,10 @@ from creditdesk.telemetry.metrics import LOG_LINES_DROPPED
 from creditdesk.telemetry.request_record import RequestRecord
 
 FLUSH_SECONDS: Final = 0.05
-"""How long a line may wait for others; a process that is killed loses the lines of that time."""
+"""How long a line may wait for others, in seconds; a killed process loses the lines of that time."""
 
 MAX_WAITING_LINES: Final = 100_000
-"""Lines that wait for a reader that has stopped reading; further ones are dropped and counted."""
+"""The most lines that wait for a slow reader; more are dropped and counted."""
 
 
 class RequestLine(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -76,7 +76,7 @@ def text_line(method: str, record: RequestRecord, seconds: float, now: datetime)
 
 
 class RequestLog:
-    """Writes lines to a file descriptor on a thread, so that a slow reader holds no request up."""
+    """Writes lines to a file descriptor on a thread, so that a slow reader delays no request."""
 
     def __init__(self, descriptor: int, *, as_text: bool) -> None:
         self._descriptor = descriptor
@@ -100,7 +100,7 @@ class RequestLog:
             self._timer = self._loop.call_later(FLUSH_SECONDS, self._flush)
 
     def close(self, seconds: float = 2.0) -> None:
-        """Writes what waits, for at most so long."""
+        """Writes pending lines for at most this many seconds."""
         self._closed = True
         self._wake.set()
         self._thread.join(seconds)
@@ -118,7 +118,7 @@ class RequestLog:
                 try:
                     _write_all(self._descriptor, b"".join(lines))
                 except OSError:
-                    # Nobody reads any more; requests are answered all the same.
+                    # Nobody reads the log any more, which must not affect requests.
                     for _ in lines:
                         LOG_LINES_DROPPED.count()
             if self._closed:

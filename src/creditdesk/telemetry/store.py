@@ -1,4 +1,4 @@
-"""A store that adds the time of each session to the request it works for."""
+"""A store that adds the time of each session to its request."""
 
 from __future__ import annotations
 

@@ -15,14 +15,14 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from creditdesk.telemetry.request_record import RequestRecord
 
 EXPORT_SECONDS: Final = 5
-"""How long the collector may take for a batch of spans, which waits in memory on a thread."""
+"""How long the collector may take for a batch of spans, in seconds; a thread waits for it."""
 
 
 class RequestTracer:
-    """Makes a span of each request that has ended.
+    """Creates a span for each finished request.
 
-    It belongs to the trace of the client's `traceparent` and follows that one's decision whether to sample.
-    Attributes have the names of OpenTelemetry's conventions; there is no path, user name or amount among them.
+    The span belongs to the trace of the client's `traceparent` and follows its sampling decision. Attributes have the
+    names of OpenTelemetry's conventions; none is a path, a user name or an amount.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
@@ -53,7 +53,7 @@ class RequestTracer:
         span.end(end)
 
     def close(self) -> None:
-        """Sends what waits, for a few seconds at most."""
+        """Sends pending spans, for a few seconds at most."""
         self._provider.shutdown()
 
 

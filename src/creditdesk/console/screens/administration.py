@@ -39,7 +39,7 @@ async def _index(page: ConsolePage) -> Response:
          mark("Sign-ins and changes of users, roles and settings of locations.")),
         (is_full, f"{ADMIN_PATH}/imports", mark("Import"), mark("Records from CSV, XLSX and JSON files.")),
         (is_full, JOBS_PATH, mark("Jobs"), mark("Scheduled work and its last results.")),
-        (is_full, f"{ADMIN_PATH}/settings", mark("Settings"), mark("What holds, and where it is from.")),
+        (is_full, f"{ADMIN_PATH}/settings", mark("Settings"), mark("The settings in force, and where each is from.")),
     ]  # fmt: skip
     shown = [entry[1:] for entry in entries if entry[0]]
     if not shown:

@@ -25,7 +25,7 @@ class AuditRecord(
     that the trail itself states (`AuditAction.PURGED`) may be deleted.
     """
 
-    # A plain id: records are sealed, so none may be changed or stand in the way when a location goes.
+    # A plain id: a record never changes, and must not prevent that a location is deleted.
     Business = Reference("Business", is_local=False)
     Sequence = Integer(nullable=False)
     RecordedOn = DateTime(nullable=False, indexed=True)

@@ -16,7 +16,7 @@ class BenefitGrant(
 ):
     """A benefit that was granted for a period of a contract: once and never again (rule 27).
 
-    The index `current` tells which contracts have the grants of today without reading those of earlier periods.
+    The index `current` shows which contracts have their current grants, without reading those of earlier periods.
     """
 
     Key = Text(exact=True, nullable=False)

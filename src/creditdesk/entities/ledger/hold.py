@@ -24,9 +24,9 @@ class Hold(
 ):
     """An amount of a credit that is reserved for a source (rule 26).
 
-    `State` is `held`, `confirmed` or `released`. Holds made together share `Group`, the Id of the
-    first. `AllocationId` is the decision on its source. `Coworker` is the customer of the source, who may not own the credit. `Amount` is in
-    ten-thousandths or whole uses.
+    `State` is `held`, `confirmed` or `released`. Holds made together share `Group`, the Id of the first.
+    `AllocationId` is the decision on its source. `Coworker` is the customer of the source, who may not own the
+    credit. `Amount` is in ten-thousandths or whole uses.
     """
 
     Business = Reference("Business", required=True)

@@ -9,9 +9,9 @@ from creditdesk.schema.fields import Integer, Text
 class ImportBatch(Entity, area="ledger", plural="importbatches", public=False):
     """A file of one kind of record that is imported in parts.
 
-    `Kind` is the plural of the entity. `Headings` are the columns of the file and `Fields` what each of them
-    is, both JSON lists. `State` is one of `transfer.import_batches.BatchState`. `RequestedBy` is the Id of
-    the user who asked for the state, and `UpdatedBy` its e-mail.
+    `Kind` is the plural of the entity. `Headings` are the columns of the file, and `Fields` the fields that they are
+    imported as, both JSON lists. `State` is one of `transfer.import_batches.BatchState`. `RequestedBy` is the Id of
+    the user who requested the state, and `UpdatedBy` the user's e-mail.
     """
 
     Kind = Text(exact=True, nullable=False)

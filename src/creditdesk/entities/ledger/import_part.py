@@ -9,9 +9,9 @@ from creditdesk.schema.fields import Boolean, Integer, Reference, Text
 class ImportPart(Entity, area="ledger", plural="importparts", public=False):
     """Some rows of an `ImportBatch`, and what has become of them in its state.
 
-    `Rows` are lines of JSON, a list of cells each, or the message of a row that cannot be read; none once they are
-    imported. `FirstRow` is the number of the first. `Taken` of them are done, and all where `IsDone`. `AddedIds`
-    are the new records, as ranges. `Messages` are a JSON list.
+    `Rows` are lines of JSON, each a list of cells or the message of a row that cannot be read; empty once they are
+    imported. `FirstRow` is the number of the first row. `Taken` rows are done, and all if `IsDone`. `AddedIds` are
+    the new records, as ranges. `Messages` are a JSON list.
     """
 
     Batch = Reference("ImportBatch", required=True)

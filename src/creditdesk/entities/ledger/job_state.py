@@ -9,8 +9,8 @@ from creditdesk.schema.fields import Boolean, DateTime, Text
 class JobState(Entity, area="ledger", plural="jobstates", public=False, unique=(("Name",),)):
     """When a scheduled job last ran, and how that ended.
 
-    `Succeeded` is null while it runs, and stays so where its process was killed. `SucceededOn` is when the
-    last run that succeeded ended. A run that was asked for after `StartedOn` is due.
+    `Succeeded` is null while it runs, and stays null if its process was killed. `SucceededOn` is when the last
+    successful run ended. A run that was requested after `StartedOn` is due.
     """
 
     Name = Text(exact=True, nullable=False)

@@ -54,17 +54,18 @@ class JournalLine(
 ):
     """An entry of a credit's journal; never changed and never deleted (rule 1).
 
-    The index `balance` finds the balance at a time with one lookup (rule 4). The index `customer` finds the latest
-    lines of a customer without reading the others. The exceptions report looks only
-    at the credits in `in_question` and `unreasoned`, at the entries in `backdated`, and at the bookings in `cancelled`.
-    An expiry or release is in none of them: it states the instant of a date that stood, and moves no balance.
-    `reassigned` holds what may change in which row of a report a credit counts.
     Amounts are in ten-thousandths for money, in whole uses for time and printing credit. The two credit ids are not
-    references, as an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
+    references, because an entry outlives its credit. `Cause` is a code of `ledger.journal.causes` (rule 36).
     `MemberId` is the customer who used a team's credit, null where the credit's owner did.
     `AllocationId` is the stored decision that a use or hold executes, null where there was none, such
     as for a posted use. `Document` states the terms of a grant or change, or the end of a hold, as JSON.
     `FormatVersion` is the byte format that the digest covers (docs/explanation/proof.md).
+
+    The index `balance` finds the balance at a time with one lookup (rule 4), `customer` the latest lines of a
+    customer. The exceptions report reads only the credits in `in_question` and `unreasoned`, the entries in
+    `backdated`, and the bookings in `cancelled`. No expiry or release is in these: it takes effect at an instant that
+    was known before, and moves no balance. `reassigned` has the entries that may move a credit to another row of a
+    report.
     """
 
     Business = Reference("Business", required=True)

@@ -25,8 +25,7 @@ class LocationProfile(
 ):
     """The clock by which a location counts uses, periods and caps (rule 20).
 
-    Where `TimeZone` is null, the location's `SimpleTimeZone` holds, else UTC. Without
-    `BookingIntervalMinutes` it is 15 minutes.
+    If `TimeZone` is null, the location's `SimpleTimeZone` applies, else UTC. `BookingIntervalMinutes` is 15 if null.
     """
 
     Business = Reference("Business", required=True, immutable=True, embeds=("Name",))

@@ -9,9 +9,9 @@ from creditdesk.schema.fields import DateTime, Integer, Reference, Text
 class LinkRequest(Entity, public=False):
     """A sign-in link that is to be sent by e-mail; it is created when it is sent, and stored nowhere.
 
-    A member's own request has the e-mail that was typed, an operator's the customer. `Login` is the
-    e-mail as sign-ins compare it. It is tried again at `NextAttemptOn` until `ExpireDate`; one without a
-    `NextAttemptOn` has ended, as `Result` says.
+    A member's own request has the entered e-mail, an operator's the customer. `Login` is the e-mail as sign-ins
+    compare it. Sending is retried at `NextAttemptOn` until `ExpireDate`; a request without `NextAttemptOn` has ended
+    with `Result`.
     """
 
     Login = Text(exact=True, nullable=False, indexed=True)

@@ -19,7 +19,7 @@ from creditdesk.entities.sys.business import Business
 from creditdesk.schema.entity import Record
 from creditdesk.schema.query import Comparison, Filter, ListQuery
 from creditdesk.schema.repository import Store
-from creditdesk.storage import filtered_pages, narrow_filters
+from creditdesk.storage import filtered_pages, narrow_filters, text_filters
 from tests.storage.storage_contract import insert_rows, order_by, where
 from tests.support.record_builder import RecordBuilder
 
@@ -36,6 +36,9 @@ def few_rows() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(filtered_pages, "SORTED_MATCHES", 6)
         patch.setattr(filtered_pages, "WALKED_ROWS", 25)
+        patch.setattr(filtered_pages, "MATCHES_OF_WALKED_ROW", 2)
+        patch.setattr(text_filters, "SAMPLED_ROWS", 25)
+        patch.setattr(text_filters, "COMMON_MATCHES", 5)
         patch.setattr(narrow_filters, "NARROW_ROWS", 12)
         yield
 
@@ -52,7 +55,7 @@ async def uses(store: Store, builder: RecordBuilder, few_rows: None) -> list[Rec
             "CoworkerBookingCreditId": random.choice(credits_),
             "BookingId": random.choice((*bookings, None)),
             "CreditUsed": number,
-            "Description": random.choice(("Printing", "print shop", "Desk", None)),
+            "Description": "Locker" if number in (70, 80) else random.choice(("Printing", "print shop", "Desk", None)),
             "CreatedOn": random.choice(RECORDED),
             "UpdatedOn": random.choice(RECORDED),
         }
@@ -114,7 +117,7 @@ def cases(location: int) -> Iterator[tuple[Filter, ...]]:
     yield (nowhere, begins(Comparison.BETWEEN, (STARTS[0], STARTS[-1])))
     yield (amount(Comparison.EQUALS, 30), at)
     yield (amount(Comparison.EQUALS, 30), where(Use, "Description", Comparison.CONTAINS, "d"))
-    for text in ("print", "desk", "nothing like it"):
+    for text in ("print", "desk", "locker", "nothing like it"):
         part = where(Use, "Description", Comparison.CONTAINS, text)
         yield (part,)
         yield (part, recorded, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -21,6 +22,7 @@ from creditdesk.schema.fields import Reference, Text
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
 from creditdesk.schema.repository import Store
 from creditdesk.storage import session as storage_unit
+from creditdesk.storage import text_filters
 from creditdesk.storage.text_filters import indexed_text_filter
 from tests.support.record_builder import RecordBuilder, stored_row
 
@@ -35,8 +37,16 @@ NEEDLES = ("GROSSE", "ß", "saal", "%_", "o", "nothing like it", "")
 DAY = datetime(2026, 3, 10, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def common_texts() -> Iterator[None]:
+    """Some texts are common at the size of these tables."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_filters, "COMMON_MATCHES", 6)
+        yield
+
+
 @pytest.fixture(scope="module")
-async def uses(store: Store, builder: RecordBuilder) -> None:
+async def uses(store: Store, builder: RecordBuilder, common_texts: None) -> None:
     """Uses of every source of an embedded text, and uses without any."""
     random = Random(6)
     rows: dict[type[Entity], list[Record]] = {MoneyUse: [], TimeUse: []}

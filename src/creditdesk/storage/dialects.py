@@ -312,8 +312,9 @@ class PostgreSQL(Dialect):
         return f"SELECT {found} FROM {source} CROSS JOIN LATERAL ({subquery}) AS found"
 
     def limit_if(self, condition: str, size: int | None = None) -> tuple[str, str]:
-        # A one-time filter; the planner must know the size to read the first rows of an index.
-        return f" AND {condition}", "" if size is None else f" LIMIT {size}"
+        # A one-time filter; the planner must know the size to read the first rows of an index. Without a size, an
+        # offset keeps it from reading the rows in the order that a query around this one asks for.
+        return f" AND {condition}", " OFFSET 0" if size is None else f" LIMIT {size}"
 
     def covering_index(self, columns: str, covered: Sequence[str]) -> str:
         return f"({columns}) INCLUDE ({', '.join(covered)})" if covered else f"({columns})"

@@ -2,7 +2,8 @@
 
 How to find 25 of them depends on how many match, which no planner knows from the text of a statement. So
 the statement itself decides: it counts first, then looks for the page among the first rows in the order of
-the list, and if those hold too few, finds all matches as the count found them, and sorts their ids.
+the list, the more the more rows match, and if those hold too few, finds all matches as the count found them,
+and sorts their ids.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ SORTED_MATCHES: Final = 1000
 """Up to this many matches are sorted without a look at the first rows."""
 
 WALKED_ROWS: Final = 5000
-"""Rows in the order of the list among which a page is looked for; they cost about 1 ms."""
+"""Rows in the order of the list among which a page is looked for at most; they cost about 1 ms."""
+
+MATCHES_OF_WALKED_ROW: Final = 6
+"""A look in vain at one row for so many matches costs at most a third of what sorting the matches costs."""
 
 _WALKED_ORDERS: Final = frozenset({"Id", "CreatedOn", "UpdatedOn"})
 """Sort columns that every row has, and an index; only then is a bound on them a bound on rows."""
@@ -94,19 +98,18 @@ def filtered_page(matches: str, walk: str, order: PageOrder, dialect: Dialect, c
         found = "(SELECT count(*) FROM head)"
         missing += f" AND {found} < {order.size} AND {found} < {rest}"
         page = " UNION ALL SELECT * FROM head WHERE NOT (SELECT missing FROM decision)"
+    ctes += f"decision AS MATERIALIZED (SELECT {missing} AS missing FROM total), "
     also, limit = dialect.limit_if("(SELECT missing FROM decision)")
-    ctes += (
-        f"decision AS MATERIALIZED (SELECT {missing} AS missing FROM total), "
-        f"found AS MATERIALIZED (SELECT {order.columns} {matches}{also}{limit}), "
-    )
-    sorted_ = f"SELECT * FROM found {order.by_key} LIMIT {order.size}{order.skipped}"
+    # Not a CTE: only the rows of the page are kept while the matches are sorted.
+    all_matches = f"(SELECT {order.columns} {matches}{also}{limit}) AS found"
+    sorted_ = f"SELECT * FROM {all_matches} {order.by_key} LIMIT {order.size}{order.skipped}"
     return FilteredPage(ctes, f"SELECT * FROM ({sorted_}) AS sorted{page}", "SELECT n FROM total")
 
 
 def walk_bound(
     entity: type[Entity], filters: Sequence[Filter], conditions: Sequence[str], sort: Order, order: PageOrder
 ) -> str:
-    """The condition that selects the first WALKED_ROWS rows (alias t) in the order of a list.
+    """The condition that selects the first rows (alias t) in the order of a list, in proportion to the matches.
 
     Rows outside a range of the sort column, or of another location than the one asked for, are not among
     them.
@@ -116,11 +119,13 @@ def walk_bound(
         if each.column.name == sort.column.name or is_location(entity, each)
     ]  # fmt: skip
     rows = f"FROM {table_name(entity)} AS t{' WHERE ' if within else ''}{' AND '.join(within)}"
+    most = WALKED_ROWS * MATCHES_OF_WALKED_ROW
+    count = f"(SELECT CASE WHEN n > {most} THEN {WALKED_ROWS} ELSE n / {MATCHES_OF_WALKED_ROW} END FROM total)"
     operator = ">=" if sort.descending else "<="
     if not order.key:
-        nearest = f"SELECT max(t.id) - {WALKED_ROWS}" if sort.descending else f"SELECT min(t.id) + {WALKED_ROWS}"
+        nearest = f"SELECT max(t.id) - {count}" if sort.descending else f"SELECT min(t.id) + {count}"
         return f"t.id {operator} ({nearest} {rows})"
-    return f"{order.key} {operator} (SELECT {order.key} {rows} {order.by_row} LIMIT 1 OFFSET {WALKED_ROWS})"
+    return f"{order.key} {operator} (SELECT {order.key} {rows} {order.by_row} LIMIT 1 OFFSET {count})"
 
 
 def is_location(entity: type[Entity], filter_: Filter) -> bool:

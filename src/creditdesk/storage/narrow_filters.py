@@ -51,8 +51,10 @@ def narrow_positions(entity: type[Entity], filters: Sequence[Filter]) -> tuple[i
     """The positions of the filters that may have few rows; none where it is known how to find the rows.
 
     A key, such as a customer, has few rows. A location has few only where text is searched for that it does not
-    have. An equal value alone is found by its index in any case.
+    have. A single filter is found by its index in any case.
     """
+    if len(filters) == 1:
+        return ()
     if any(each.comparison is Comparison.EQUALS and is_key(each.column) and not _is_scope(entity, each)
            for each in filters):  # fmt: skip
         return ()
@@ -87,17 +89,17 @@ def narrow_rows(entity: type[Entity], filter_: Filter, condition: str, columns: 
 def narrow_page(narrow: str, matches: str, order: PageOrder, dialect: Dialect) -> FilteredPage:
     """The page among the rows of `narrow`, or without a total where those are NARROW_ROWS.
 
-    `matches` is FROM and WHERE of those that match; empty where `narrow` selects the matches as the page does.
+    `matches` is FROM and WHERE of the rows that the other filters select.
     """
     few = f"(SELECT count(*) FROM narrow) < {NARROW_ROWS}"
-    ctes, source = f"narrow AS MATERIALIZED ({narrow}), ", "narrow"
-    if matches:
-        also, limit = dialect.limit_if(few)
-        within = dialect.in_subquery("t.id", "SELECT id FROM narrow")
-        ctes += f"found AS MATERIALIZED (SELECT {order.columns} {matches} AND {within}{also}{limit}), "
-        source = "found"
-    page = f"SELECT * FROM {source} {order.by_key} LIMIT {order.size}{order.skipped}"
-    return FilteredPage(ctes, page, f"SELECT CASE WHEN {few} THEN (SELECT count(*) FROM {source}) END")
+    also, limit = dialect.limit_if(few)
+    within = dialect.in_subquery("t.id", "SELECT id FROM narrow")
+    ctes = (
+        f"narrow AS MATERIALIZED ({narrow}), "
+        f"found AS MATERIALIZED (SELECT {order.columns} {matches} AND {within}{also}{limit}), "
+    )
+    page = f"SELECT * FROM found {order.by_key} LIMIT {order.size}{order.skipped}"
+    return FilteredPage(ctes, page, f"SELECT CASE WHEN {few} THEN (SELECT count(*) FROM found) END")
 
 
 def _is_scope(entity: type[Entity], filter_: Filter) -> bool:

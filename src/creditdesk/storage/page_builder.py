@@ -27,7 +27,7 @@ from creditdesk.storage.narrow_filters import (
     narrow_positions,
     narrow_rows,
 )
-from creditdesk.storage.text_filters import TextFilter, indexed_text_filter
+from creditdesk.storage.text_filters import TextFilter, indexed_text_filter, searched_page
 
 
 class PageBuilder(ClauseBuilder):
@@ -75,16 +75,16 @@ class PageBuilder(ClauseBuilder):
         order = self._page_order(query, joins, start, size)
         conditions = self.conditions(filters, joins, set(range(len(filters))))
         others = [each for position, each in enumerate(conditions) if position != by]
-        matches = f"FROM {table_name(entity)} AS t{joins.text} WHERE {' AND '.join(others or ['1 = 1'])}"
-        is_whole = not others and not joins.text
-        narrow = self._narrow_rows(entity, filters, by, order.columns if is_whole else "t.id AS id")
-        return order, narrow_page(narrow, "" if is_whole else matches, order, self.dialect)
+        matches = f"FROM {table_name(entity)} AS t{joins.text} WHERE {' AND '.join(others)}"
+        return order, narrow_page(self._narrow_rows(entity, filters, by, "t.id AS id"), matches, order, self.dialect)
 
     def _filtered_page(self, query: ListQuery, size: int, start: str) -> tuple[PageOrder, FilteredPage]:
         """A page whose rows the engine finds by indexes, texts or the order of the list."""
         entity, filters = query.entity, query.filters
         table, joins = table_name(entity), Joins(entity)
         text = self._text_filter(entity, filters)
+        if text and text.sample:
+            return self._searched_page(query, size, start, text)
         where = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {}).text
         total = self._counted_total(entity, filters) or f"SELECT count(*) FROM {table} AS t{joins.text}{where}"
         ctes = f"{text.cte}, " if text else ""
@@ -106,6 +106,17 @@ class PageBuilder(ClauseBuilder):
         if not order.key and spans_locations(entity, filters):
             where += self.dialect.id_order_hint
         return order, FilteredPage(ctes, self._ordered_rows(entity, joins, where, order), total)
+
+    def _searched_page(
+        self, query: ListQuery, size: int, start: str, text: TextFilter
+    ) -> tuple[PageOrder, FilteredPage]:
+        """A page of rows that hold a text of many values."""
+        entity, filters, joins = query.entity, query.filters, Joins(query.entity)
+        order = self._page_order(query, joins, start, size)
+        plain = self.where(entity, filters, joins).text
+        listed = self.where(entity, filters, joins, text.replaced(self.dialect)).text
+        rows = f"FROM {table_name(entity)} AS t{joins.text}"
+        return order, searched_page(text, f"{rows}{plain}", f"{rows}{listed}", order, self.dialect)
 
     def _ordered_rows(self, entity: type[Entity], joins: Joins, where: str, order: PageOrder) -> str:
         """The rows of a page, read in its order."""
@@ -177,7 +188,7 @@ class PageBuilder(ClauseBuilder):
 
     def _text_filter(self, entity: type[Entity], filters: Sequence[Filter]) -> TextFilter | None:
         """The substring filter to find rows by; None where there is none, or another finds fewer."""
-        if has_selective_filter(entity, filters):
+        if has_selective_filter(entity, filters) or any(each.comparison is Comparison.BETWEEN for each in filters):
             return None
         placeholders = [str(own[0]) if own else "" for own in self.filter_parameters(filters)]
         return indexed_text_filter(filters, placeholders, self.dialect)

@@ -74,6 +74,9 @@ class Statements(PageBuilder):
 
         def build() -> Statement:
             joins, text = Joins(entity), self._text_filter(entity, filters)
+            if text and text.sample:
+                # The ids of a text of many values are worth a list for the page alone.
+                text = None
             where = self.where(entity, filters, joins, text.replaced(self.dialect) if text else {})
             total = f"SELECT count(*) FROM {table_name(entity)} AS t{joins.text}{where.text}"
             if text:

@@ -172,6 +172,7 @@ def test_a_page_is_looked_for_by_filters_that_may_be_narrow() -> None:
     for alone in (room, location, customer, used, begins):
         assert narrow(TimeUse, alone) == ()
     assert narrow(TimeUse, customer, begins, room) == (), "a customer has few uses"
+    assert narrow(TimeUse, location, begins) == (), "the date is narrower"
     assert narrow(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
 
 

@@ -51,10 +51,8 @@ def narrow_positions(entity: type[Entity], filters: Sequence[Filter]) -> tuple[i
     """The positions of the filters that may have few rows; none where it is known how to find the rows.
 
     A key, such as a customer, has few rows. A location has few only where text is searched for that it does not
-    have. A single filter is found by its index in any case.
+    have. Beside filters that have no index or select many rows, an index is used in any case.
     """
-    if len(filters) == 1:
-        return ()
     if any(each.comparison is Comparison.EQUALS and is_key(each.column) and not _is_scope(entity, each)
            for each in filters):  # fmt: skip
         return ()
@@ -65,8 +63,7 @@ def narrow_positions(entity: type[Entity], filters: Sequence[Filter]) -> tuple[i
     narrow = [position for position, each in enumerate(filters) if may_be_narrow(each)]
     if not narrow and has_text:
         return tuple(position for position, each in enumerate(filters) if _is_scope(entity, each))
-    has_span = any(filters[position].comparison is Comparison.BETWEEN for position in narrow)
-    return tuple(narrow) if has_span or has_text or len(narrow) > 1 else ()
+    return tuple(narrow) if has_text or len(narrow) > 1 else ()
 
 
 def must_probe(entity: type[Entity], filters: Sequence[Filter], positions: Sequence[int]) -> bool:

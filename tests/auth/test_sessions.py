@@ -123,6 +123,11 @@ async def test_change_by_an_administrator_ends_sessions_at_once(
     body |= {"Active": True, "APIAccess": True, "NewPassword": ""}
     await workers.first.put("/api/sys/users", json=body, headers=bearer(admin))
     assert await workers.statuses(tokens["access_token"]) == (401, 401)
+    # The administrator does not do the same to itself, as nobody else is one.
+    own = await workers.first.get("/api/sys/users", params={"User_Email": EMAIL}, headers=bearer(admin))
+    last = {**own.json()["Records"][0], "IsAdmin": False}
+    refused = await workers.first.put("/api/sys/users", json=last, headers=bearer(admin))
+    assert (refused.status_code, refused.json()["Errors"][0]["PropertyName"]) == (400, "IsAdmin")
     assert await workers.statuses(admin["access_token"]) == (200, 200)
 
 

@@ -29,6 +29,7 @@ from creditdesk.schema.query import where
 from creditdesk.schema.repository import ReadSession, WriteSession
 from creditdesk.schema.service import EntityService, ForwardingService, Principal, RequestContext
 
+LAST_ADMINISTRATOR_MESSAGE: Final = "cannot change: this is the last full administrator, so make another user one first"
 FOREIGN_LOCATION_MESSAGE: Final = "You cannot give or change rights at a location that is not yours"
 
 
@@ -101,7 +102,8 @@ class UserService(ForwardingService):
         require_rights(context.principal, rights_before)
         require_rights(context.principal, rights_after)
         await _require_customers(session, context.principal, user_id)
-        await _require_administrator_left(session, stored, stored | record)
+        if (lost := _lost_right(stored, stored | record)) and await _is_last_administrator(session, user_id):
+            raise invalid_field(lost, LAST_ADMINISTRATOR_MESSAGE, record[lost])
         email = _email(record, stored)
         if normalize_login(email) != normalize_login(stored["Email"] or ""):
             await _require_free_email(session, email, context.principal, user_id)
@@ -118,7 +120,10 @@ class UserService(ForwardingService):
             raise StateConflict("You cannot delete your own user: ask another administrator.")
         stored = await _get_stored(session, User, user_id)
         await require_rights_over(session, context.principal, stored)
-        await _require_administrator_left(session, stored, {})
+        if _lost_right(stored, {}) and await _is_last_administrator(session, user_id):
+            raise StateConflict(
+                "The last full administrator must stay one: make another user a full administrator first."
+            )
         await delete_credential(session, user_id)
         await forget_views(session, user_id)
         if stored["UserRoles"]:
@@ -188,22 +193,26 @@ async def _require_customers(session: ReadSession, principal: Principal, user_id
         await require_all_locations(session, customers, principal, FOREIGN_LOCATION_MESSAGE)
 
 
-def _is_full_administrator(user: Record) -> bool:
-    return bool(user.get("IsAdmin") and user.get("Active") and user.get("APIAccess") and not user.get("Businesses"))
+def _lost_right(before: Record, after: Record) -> str | None:
+    """The column by which a change ends a full administrator; None where it was none, or stays one."""
+    return None if _missing_right(before) else _missing_right(after)
 
 
-async def _require_administrator_left(session: WriteSession, before: Record, after: Record) -> None:
-    """Raises StateConflict if no unrestricted administrator remains after a change."""
-    if not _is_full_administrator(before) or _is_full_administrator(after):
-        return
+def _missing_right(user: Record) -> str | None:
+    """The column that makes a user less than a full administrator."""
+    missing = next((name for name in ("IsAdmin", "Active", "APIAccess") if not user.get(name)), None)
+    return missing or ("Businesses" if user.get("Businesses") else None)
+
+
+async def _is_last_administrator(session: WriteSession, user_id: int) -> bool:
+    """Whether no other user is a full administrator; locks those that are."""
     active = where(User, IsAdmin=True, Active=True, APIAccess=True)
     found = await session.find(User, active, columns=("Id",))
     # Locked, so that two administrators cannot remove each other concurrently; read after the locks, to see the other
     # change.
     await session.lock(User, [each["Id"] for each in found], ("Id",))
     found = await session.find(User, active, columns=("Id", "Businesses"))
-    if all(each["Id"] == before["Id"] or each["Businesses"] for each in found):
-        raise StateConflict("The last full administrator must stay one: make another user a full administrator first.")
+    return all(each["Id"] == user_id or each["Businesses"] for each in found)
 
 
 def _may_call(user: Record) -> bool:

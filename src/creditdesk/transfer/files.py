@@ -115,8 +115,8 @@ def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow | BadRow]:
             yield FileRow(number, dict(zip(names, cells, strict=True)), is_table=True)
         elif cells:
             lines.reread(1)
-            message = f"has {len(cells)} cells where the first line names {len(names)}"
-            yield BadRow(number, message, tuple(names))
+            reason = f"has {len(cells)} cells where the first line names {len(names)}"
+            yield BadRow(number, reason, tuple(names))
 
 
 def _json_rows(path: Path, stream: BufferedReader) -> Iterator[FileRow | BadRow]:

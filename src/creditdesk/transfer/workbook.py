@@ -40,8 +40,8 @@ def workbook_rows(path: Path) -> Iterator[FileRow | BadRow]:
     for number, cells in enumerate(lines, 1):
         values = [_cell_value(cell) for cell in cells]
         if any(value != "" for value in values[len(names) :]):
-            message = f"has a cell beyond the {len(names)} columns that the first line names"
-            yield BadRow(number, message, tuple(names))
+            reason = f"has a cell beyond the {len(names)} columns that the first line names"
+            yield BadRow(number, reason, tuple(names))
         elif any(value != "" for value in values):
             padded = values[: len(names)] + [""] * (len(names) - len(values))
             yield FileRow(number, dict(zip(names, padded, strict=True)), is_table=True)

@@ -72,7 +72,7 @@ def _metrics() -> str:
         [
             GENERATED,
             "# Metrics\n",
-            "`GET /metrics` on `metrics.port`, see [Watch a server](../how-to/monitor.md). A counter has the sum of all"
+            "`GET /metrics` on `metrics.port`, see [Monitor a server](../how-to/monitor.md). A counter has the sum of all"
             " workers since the server started; a histogram has `_bucket`, `_sum` and `_count`. What is read from the"
             " database is at most five seconds old, and absent while `creditdesk_database_up` is 0.\n",
             "| metric | kind | labels | meaning |",

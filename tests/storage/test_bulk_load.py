@@ -12,6 +12,7 @@ from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingC
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as Use,
 )
+from creditdesk.entities.ledger.hold import Hold
 from creditdesk.entities.spaces.booking import Booking
 from creditdesk.entities.spaces.resource import Resource
 from creditdesk.entities.spaces.team import Team
@@ -92,17 +93,31 @@ async def test_loaded_rows_have_denormalized_values(store: Store, builder: Recor
     assert page.total >= MANY
 
 
+async def lookup_plan(session: BaseWriteSession, select: str, column: str, count: int) -> str:
+    """The plan of a look-up of this many values of a column."""
+    engine = session.dialect
+    explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
+    text = f"{explain} {select} WHERE {engine.in_array(column, engine.placeholder(1))}"
+    rows = await session.fetch(text, (engine.array_parameter(range(count)),))
+    return " ".join(str(row[-1]) for row in rows)
+
+
 async def test_lookup_by_id_uses_index_during_bulk_load(store: Store) -> None:
     async with store.bulk_load(LOADED) as unit:
         # The table is empty when the plan is made, and the plan is used until the load ends.
         assert isinstance(unit, BaseWriteSession)
-        engine = unit.dialect
-        explain = "EXPLAIN" if engine.name == "postgresql" else "EXPLAIN QUERY PLAN"
-        text = f"{explain} SELECT id FROM booking WHERE {engine.in_array('id', engine.placeholder(1))}"
-        plan = " ".join(str(row[-1]) for row in await unit.fetch(text, (engine.array_parameter(range(1000)),)))
+        plan = await lookup_plan(unit, "SELECT id FROM booking", "id", 1000)
     assert "booking" in plan
     assert "Seq Scan" not in plan
     assert "SCAN booking" not in plan
+
+
+async def test_bulk_load_of_no_rows_leaves_later_lookups_their_index(store: Store) -> None:
+    async with store.bulk_load((*LOADED, Hold)):
+        pass
+    async with store.write_session() as session:
+        assert isinstance(session, BaseWriteSession)
+        assert "hold_source_id_ix" in await lookup_plan(session, "SELECT id FROM hold", "source_id", 1)
 
 
 async def test_update_during_bulk_load_reaches_denormalized_values(store: Store, builder: RecordBuilder) -> None:

@@ -54,6 +54,11 @@ ORDER BY 1
 Update and delete triggers stay: they cost nothing while rows are inserted.
 """
 
+_FILLED_POSTGRESQL: Final = """
+SELECT c.oid::regclass::text FROM pg_class AS c
+WHERE c.oid = ANY($1::text[]::regclass[]) AND pg_relation_size(c.oid) > 0 ORDER BY 1
+"""
+
 
 @asynccontextmanager
 async def suspend(execute: Execute, dialect: Dialect, entities: Sequence[type[Entity]]) -> AsyncIterator[None]:
@@ -78,7 +83,8 @@ async def suspend(execute: Execute, dialect: Dialect, entities: Sequence[type[En
         await execute("SET LOCAL enable_seqscan = on", ())
         # No table can be altered while a constraint or deferred trigger of it is pending.
         await execute("SET CONSTRAINTS ALL IMMEDIATE", ())
-        for name in names:
+        # ANALYZE of an empty table records that it has no rows, for every plan until autovacuum analyzes it again.
+        for (name,) in await execute(_FILLED_POSTGRESQL, (names,)):
             await execute(f"ANALYZE {name}", ())
     for entity in entities:
         if entity.counted:

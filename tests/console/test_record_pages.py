@@ -116,9 +116,11 @@ async def test_view_is_exported_with_exact_values_and_inert_formulas(
     console: httpx.AsyncClient, unverified_api: ApiClient
 ) -> None:
     await unverified_api.create_credit("1234.5", Description='=HYPERLINK("http://evil")')
+    await unverified_api.create_credit("2", Description="＝1+1")
     query: dict[str, str | int] = {
         "CoworkerBookingCredit_Coworker": unverified_api.ledger.customer,
         "columns": "TotalCredit,Description,CaneBeUsedForBookings,ExpireDate",
+        "orderBy": "Id",
     }
     answer = await console.get(f"{CREDIT_LIST}/export.csv", params=query)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -126,6 +128,7 @@ async def test_view_is_exported_with_exact_values_and_inert_formulas(
     assert rows == [
         ["TotalCredit", "Description", "CaneBeUsedForBookings", "ExpireDate"],
         ["1234.5", '\'=HYPERLINK("http://evil")', "true", ""],
+        ["2", "'＝1+1", "true", ""],
     ]
 
 

@@ -27,14 +27,14 @@ async def lived(reports: ReportClient) -> ReportClient:
     credits_ = [await reports.grant(1234.5, Description=text) for text in FORMULAS]
     await reports.grant_time(600)
     reports.set_time("2026-02-02T12:00:00Z")
-    await reports.use(credits_[0], 34.5, Description="@use")
+    await reports.use(credits_[0], 34.5, Description="＠use")
     reports.set_time("2026-03-10T12:00:00Z")
     return reports
 
 
 def inert(text: str) -> str:
     """A cell of a CSV file without the apostrophe that keeps it from being executed."""
-    return text[1:] if text.startswith(("'=", "'+", "'-", "'@", "'\t")) else text
+    return text[1:] if text[:1] == "'" and text[1:2] in tuple("=+-@\t\r\n＝＋－＠") else text
 
 
 def as_text(value: object) -> str:

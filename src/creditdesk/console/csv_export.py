@@ -12,9 +12,10 @@ import msgspec
 
 from creditdesk.console.api_client import MAX_PAGE_RECORDS, InProcessClient, RecordPage
 from creditdesk.schema.entity import Column, Entity
+from creditdesk.schema.spreadsheets import inert_text
 
 MAX_EXPORT_ROWS: Final = 100_000
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
@@ -52,15 +53,14 @@ def _row(columns: Sequence[Column], record: Mapping[str, Any]) -> list[str]:
 
 
 def csv_text(value: object) -> str:
-    """A value as text. A text that a spreadsheet would take for a formula gets an apostrophe."""
+    """A value as text, inert for spreadsheets."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | Decimal):
         return str(value)
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return inert_text(value if isinstance(value, str) else msgspec.json.encode(value).decode())
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""A list as a workbook: real numbers and dates, a frozen heading and filters; rows are kept in a file, not in memory."""
+"""A list as a workbook: real numbers and dates, a frozen heading and filters; rows are kept in a file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from creditdesk.console.formats import Formatter, as_instant
 from creditdesk.console.labels import column_title
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.fields import DateTime
+from creditdesk.schema.spreadsheets import fits_spreadsheet
 
 XLSX_MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_MAX_DIGITS: Final = 15
-"""Digits that a spreadsheet keeps of a number; one with more is written as text."""
+
 _WIDTH: Final = 18
 _CHUNK_BYTES: Final = 65_536
 
@@ -76,7 +76,7 @@ class _ListSheet:
             self._sheet.write_datetime(*at, local, self._instant)
         elif isinstance(value, bool):
             self._sheet.write_boolean(*at, value)
-        elif isinstance(value, int | Decimal) and len(Decimal(value).as_tuple().digits) <= _MAX_DIGITS:
+        elif isinstance(value, int | Decimal) and fits_spreadsheet(value):
             self._sheet.write_number(*at, value)
         elif value is not None:
             # Written as a string, so that no text is read as a formula.

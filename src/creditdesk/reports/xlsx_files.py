@@ -14,12 +14,11 @@ from creditdesk.ledger.rules.amounts import currency_digits
 from creditdesk.reports.documents import cell_text
 from creditdesk.reports.result import Cell, CellType, ReportColumn, ReportFooter, ReportResult, Wording, readable_cell
 from creditdesk.schema.errors import invalid_field
+from creditdesk.schema.spreadsheets import fits_spreadsheet
 
 MAX_SHEET_ROWS: Final = 1_000_000
 """A sheet has 1,048,576 rows."""
 
-MAX_DIGITS: Final = 15
-"""The precision of a spreadsheet's numbers; a number with more digits is written as text."""
 
 _NAME_LENGTH: Final = 31
 
@@ -128,7 +127,7 @@ class _SheetWriter:
             column = columns[place]
             summed = sum((value for row in own if isinstance(value := row[place], Decimal)), Decimal(0))
             is_sum = isinstance(cell, Decimal) and column.type is CellType.AMOUNT and summed == cell
-            if is_sum and is_only_unit and isinstance(cell, Decimal) and _fits(cell):
+            if is_sum and is_only_unit and isinstance(cell, Decimal) and fits_spreadsheet(cell):
                 letters = xlsxwriter.utility.xl_col_to_name(place)
                 formula = f"=SUBTOTAL(109,{letters}2:{letters}{len(rows) + 1})"
                 sheet.write_formula(number, place, formula, self._format(column, unit, bold=True), cell)
@@ -144,7 +143,7 @@ class _SheetWriter:
                 return
             case bool():
                 sheet.write_boolean(*at, cell, cell_format)
-            case int() | Decimal() if _fits(cell):
+            case int() | Decimal() if fits_spreadsheet(cell):
                 sheet.write_number(*at, cell, cell_format)
             case datetime():
                 sheet.write_datetime(*at, _naive(cell), cell_format)
@@ -188,10 +187,6 @@ def _unit(columns: Sequence[ReportColumn], row: tuple[Cell, ...]) -> str:
 def _kind_and_unit(columns: Sequence[ReportColumn], row: tuple[Cell, ...]) -> tuple[str, str]:
     named = {column.name: cell for column, cell in zip(columns, row, strict=True)}
     return str(named.get("Kind") or ""), str(named.get("Unit") or "")
-
-
-def _fits(number: int | Decimal) -> bool:
-    return len(Decimal(number).as_tuple().digits) <= MAX_DIGITS
 
 
 def _naive(instant: datetime) -> datetime:

@@ -19,12 +19,12 @@ from typing import Final
 
 from creditdesk.ledger.journal.entry import from_epoch_microseconds
 from creditdesk.ledger.rules.credit import CreditType
-from creditdesk.reports.csv_files import inert_text
 from creditdesk.reports.ledger_view import LedgerView
 from creditdesk.reports.loader import load_locations, load_view
 from creditdesk.reports.postings import DailyJournal, LiabilityAccount, daily_journals, liability_balances
 from creditdesk.reports.request import ReportRequest
 from creditdesk.schema.repository import ReadSession
+from creditdesk.schema.spreadsheets import inert_text
 from creditdesk.transfer.account_mapping import AccountMapping
 
 _LETTERS: Final = re.compile("[A-Za-z]+")
@@ -194,5 +194,5 @@ def _csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(name: str, text: str) -> str:
-    """Amounts as they are; other text cannot be executed by a spreadsheet."""
+    """The cell of a column: amounts unchanged, other text inert for spreadsheets."""
     return text if name in ("*Amount", "Debits", "Credits") else inert_text(text)

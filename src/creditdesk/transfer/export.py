@@ -21,12 +21,13 @@ from creditdesk.schema.entity import COMPUTED_FIELDS, Column, Entity
 from creditdesk.schema.fields import Computed
 from creditdesk.schema.progress import ProgressReporter
 from creditdesk.schema.repository import ReadSession, Store
+from creditdesk.schema.spreadsheets import inert_text
 from creditdesk.transfer.cell_values import JSON_ENCODERS, JSON_NATIVE_FIELDS, to_cell
 from creditdesk.transfer.dependency_order import TRANSFERRED
 
 ExportFormat = Literal["jsonl", "csv"]
 EXPORT_BATCH_SIZE: Final = 1000
-_FORMULA_STARTS: Final = frozenset("=+-@\t\r\n＝＋－＠")
+
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -95,10 +96,8 @@ async def _write_jsonl(session: ReadSession, entity: type[Entity], path: Path, r
 
 
 def escape_formula(cell: str) -> str:
-    """The cell, as text where a spreadsheet would take it for a formula; numbers are numbers."""
-    if cell[:1] in _FORMULA_STARTS and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+    """The cell, inert for spreadsheets unless it is a number."""
+    return cell if _NUMBER.fullmatch(cell) else inert_text(cell)
 
 
 async def _write_csv(

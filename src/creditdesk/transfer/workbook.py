@@ -14,17 +14,17 @@ from zipfile import BadZipFile, ZipFile
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
+from creditdesk.schema.spreadsheets import MAX_SPREADSHEET_DIGITS
 from creditdesk.transfer.file_rows import BadRow, FileRow, MalformedFile
 
 MAX_WORKBOOK_BYTES: Final = 1 << 30
 """The largest workbook, unpacked. Its texts are held in memory."""
-_SIGNIFICANT_DIGITS: Final = 15
-"""What a spreadsheet keeps and shows of a number; its file may have the noise of binary fractions behind."""
+
 _UNREADABLE: Final = (
     *(AttributeError, BadZipFile, EOFError, InvalidFileException, KeyError, OSError),
     *(ParseError, TypeError, ValueError),
 )
-"""What openpyxl raises for files that are no workbook, or a damaged one."""
+"""The errors of openpyxl for a file that is damaged or not a workbook."""
 
 
 def workbook_rows(path: Path) -> Iterator[FileRow | BadRow]:
@@ -77,7 +77,8 @@ def _cell_value(cell: object) -> Any:
         case datetime() | date() | time():
             return cell.isoformat()
         case float():
-            number = Decimal(f"{cell:.{_SIGNIFICANT_DIGITS}g}")
+            # Behind these digits the file may have the noise of binary fractions.
+            number = Decimal(f"{cell:.{MAX_SPREADSHEET_DIGITS}g}")
             return int(number) if number == number.to_integral_value() else number
         case bool() | int() | str():
             return cell

@@ -42,7 +42,7 @@ async def test_user_sets_an_own_password_before_anything_else(
     assert "must set a new password" in (await console.get(path)).text
     page = await stranger.post(SIGN_IN, data={"email": email, "password": PASSWORD, "next": "/console/spend"})
     assert (page.status_code, "set-cookie" in page.headers) == (200, False)
-    assert "set a password of your own" in page.text
+    assert "set your own password" in page.text
     assert PASSWORD not in page.text
     assert f'action="{NEW_PASSWORD}"' in page.text
     for wrong, status, words in (
@@ -68,7 +68,7 @@ async def test_password_that_an_administrator_sets_is_replaced_at_the_next_sign_
     assert (await console.post(f"{USERS}/{user}", data=sent)).status_code == 303
     assert (await stranger.get("/console/")).status_code == 303
     page = await stranger.post(SIGN_IN, data={"email": email, "password": given})
-    assert "set a password of your own" in page.text
+    assert "set your own password" in page.text
     done = await stranger.post(NEW_PASSWORD, data=entered(email, password=given, next=""), follow_redirects=True)
     assert (done.status_code, done.url.path) == (200, "/console/")
 

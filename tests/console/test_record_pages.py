@@ -186,5 +186,5 @@ async def test_change_by_somebody_else_is_shown_before_it_is_overwritten(
     form = fields_of((await console.get(path)).text) | {"Name": "Mine", "read": "2001-01-01T00:00:00Z"}
     answer = await console.post(path, data=form)
     assert answer.status_code == 409
-    assert "Somebody changed this record meanwhile" in answer.text
+    assert "Somebody has changed this record in the meantime" in answer.text
     assert (await console.post(path, data=form | {"again": "1"})).status_code == 303

@@ -171,7 +171,7 @@ async def test_customer_is_found_by_name_or_number(console: httpx.AsyncClient, a
     several = await console.get(f"{REPORT}/statement", params={"Customer": "grace hop"})
     assert f"?CoworkerId={grace}" in several.text
     nobody = await console.get(f"{REPORT}/statement?Customer=Nobody+at+all")
-    assert "Nobody with this name." in nobody.text
+    assert "No customer with this name." in nobody.text
 
 
 async def test_long_report_is_shown_in_pages_with_the_totals_of_all(console: httpx.AsyncClient, api: ApiClient) -> None:

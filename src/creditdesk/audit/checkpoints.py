@@ -255,7 +255,7 @@ async def _covering_checkpoint(session: ReadSession, line: Record) -> tuple[Load
         sequence = await _covered_sequence(session, kept, line)
         if sequence >= line["Sequence"]:
             return kept, sequence
-    raise Conflict("No checkpoint covers this line yet; its proof can be had after the next one.")
+    raise Conflict("No checkpoint covers this line yet; its proof is available after the next one.")
 
 
 async def _covered_sequence(session: ReadSession, kept: LoadedCheckpoint, line: Record) -> int:

@@ -1,4 +1,4 @@
-"""An allocation document as tables: for each item the credits in the order of payment, before → after."""
+"""Shows an allocation document as tables: for each item the credits in the order of payment, before → after."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from creditdesk.console.sources import SourceLink, source_links
 
 @dataclass(frozen=True, slots=True)
 class ConsideredRow:
-    """One credit of one item. `before` and `after` are what was available, empty for a credit that the user does not see.
+    """One credit of one item. `before` and `after` are the available amounts, empty for a credit of another's.
 
-    `taken` is empty where it does not pay.
+    `taken` is empty if the credit does not pay.
     """
 
     rank: int
@@ -35,7 +35,7 @@ class ConsideredRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemView:
-    """How one item is paid: the credits that pay, and the others, both in the order of payment."""
+    """How one item is paid for: the credits that pay and the others, both in the order of payment."""
 
     source: SourceLink
     currency: str

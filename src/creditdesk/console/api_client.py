@@ -1,7 +1,6 @@
-"""Calls of the HTTP API within the process, as the signed-in user.
+"""Calls the HTTP API in process, as the signed-in user.
 
-A page can therefore do no more than its user: roles, locations, limits and idempotency keys apply as
-they do to any other client.
+So a page can do no more than its user: roles, locations, limits and idempotency keys apply as to any other client.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from creditdesk.console.translations import SOURCE_LANGUAGE, translated_message
 
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 _FORWARDED: Final = frozenset({b"x-forwarded-for", b"user-agent"})
-"""Headers of the browser's request that the API reads as well."""
+"""Headers of the browser's request that are passed on to the API."""
 MAX_PAGE_RECORDS: Final = 1000
 
 QueryValues = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 
 class ApiError(Exception):
-    """A response of the API that is not a success.
+    """An error response of the API.
 
-    `fields` has the messages by property name, as the API sent them; `code` is an error of the token endpoint.
+    `fields` has the messages by property name, as the API sent them; `code` is the error code of the token endpoint.
     """
 
     def __init__(self, status: int, message: str, fields: Mapping[str, str] | None = None, code: str = "") -> None:
@@ -155,7 +154,7 @@ async def _exchange(api: ASGIApp, scope: Scope, body: bytes) -> tuple[int, bytes
     async def receive() -> Message:
         nonlocal sent
         if sent:
-            # A caller within the process never hangs up.
+            # A caller in the same process never disconnects.
             await asyncio.Event().wait()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
@@ -172,9 +171,9 @@ async def _exchange(api: ASGIApp, scope: Scope, body: bytes) -> tuple[int, bytes
 
 
 def _parse(status: int, content: bytes, language: str) -> Any:
-    """The value of a success. Raises ApiError for any other response, 200 with WasSuccessful false included.
+    """The value of a successful response. Raises ApiError for any other, also for 200 with WasSuccessful false.
 
-    Messages for people are in the language, those of successes as well.
+    Translates the messages for people, also in successful responses.
     """
     value = _DECODER.decode(content) if content else None
     failed = isinstance(value, dict) and value.get("WasSuccessful") is False

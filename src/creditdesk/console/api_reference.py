@@ -1,4 +1,4 @@
-"""The calls of the API from its OpenAPI document, each with an example as curl and as Python."""
+"""The calls of the API, from its OpenAPI document, each with an example in curl and in Python."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CallParameter:
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One method on one path. `body` and `answer` are examples; None where there is none."""
+    """One method on one path. `body` and `answer` are examples, None if there is none."""
 
     key: str
     method: str
@@ -73,7 +73,7 @@ def api_calls(document: Mapping[str, Any]) -> dict[str, list[ApiCall]]:
 
 
 def curl_example(call: ApiCall, address: str) -> str:
-    """The call as a command of curl."""
+    """The call as a curl command."""
     parts = [f"curl -X {call.method}" if call.method != "GET" else "curl", shlex.quote(address + call.example_path)]
     if call.body_type != "form":
         parts.append(f'-H "Authorization: Bearer ${TOKEN_VARIABLE}"')
@@ -149,7 +149,7 @@ def _example(document: Mapping[str, Any], media: Mapping[str, Any]) -> Any:
 
 
 def _resolve(document: Mapping[str, Any], value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a local reference stands for."""
+    """The target of a local reference."""
     found: Any = value
     while "$ref" in found:
         place: Any = document

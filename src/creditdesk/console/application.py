@@ -45,7 +45,7 @@ FRAME_PATH = "/me/frame/{token}"
 _OWN_PATHS = frozenset({"/", "/console", "/me"})
 _OWN_PREFIXES = ("/console/", "/me/")
 
-# Starlette's own fails for more digits than Python reads as a number.
+# Starlette's own convertor fails for more digits than Python parses as a number.
 register_url_convertor("int", RecordNumberConvertor())
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -130,7 +130,7 @@ class Console:
         return partial(self._guarded, screen.path, endpoint)
 
     async def _show_frame(self, request: Request) -> Response:
-        """The member's first page in another site, for which the link in its address stands."""
+        """The member's first page in a frame of another site, authenticated by the link in the address."""
         if self._frame_headers is None:
             raise NotFound
         try:
@@ -162,7 +162,7 @@ class Console:
         return principal, InProcessClient(self._api, request.scope, token, language)
 
     async def _guarded(self, path: str, endpoint: Endpoint, request: Request) -> Response:
-        """Runs an endpoint; every error becomes a page, and no session leads to the sign-in."""
+        """Runs an endpoint; every error becomes a page, and a missing session redirects to the sign-in."""
         record: RequestRecord | None = request.scope.get(SCOPE_KEY)
         if record is not None:
             record.route = path
@@ -199,7 +199,7 @@ async def _to_member(_request: Request) -> Response:
 
 
 def _to_sign_in(request: Request) -> Response:
-    """The sign-in, which leads back to the page; a script of a page is sent there as a whole."""
+    """Redirects to the sign-in, which leads back to the page; a script's request makes the whole page go there."""
     path = request.url.path
     query: dict[str, str] = {}
     if request.method in SAFE_METHODS and path != "/console/":

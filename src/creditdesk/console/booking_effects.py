@@ -1,4 +1,4 @@
-"""What charging or cancelling a booking would do to credit, before it is done."""
+"""Previews what charging or cancelling a booking does to credit."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _SIGNS: Final = {"use": 1, "reversal": -1}
 
 
 async def charge_preview(page: ConsolePage, booking: Mapping[str, Any]) -> list[ItemView]:
-    """Which credits a charge would take, as the ledger decides now; none where it would refuse."""
+    """The credits that a charge would take now; none if it would be refused."""
     basket = {"CoworkerId": booking["CoworkerId"], "Sources": [{"Kind": "booking", "Id": booking["Id"]}]}
     try:
         answer = await page.client.post("/api/ledger/previews", basket)
     except ApiError:
-        # The charge itself says why; a preview only shows what it would do.
+        # The charge itself reports the error; the preview only shows effects.
         return []
     return await allocation_items(page, answer["Value"]["Allocation"])
 
 
 async def cancellation_effects(page: ConsolePage, booking: Mapping[str, Any]) -> list[ValueChange]:
-    """What each credit gets back: what the booking used of it and was not given back yet (rule 30)."""
+    """What each credit gets back: what the booking used of it, less what was given back already (rule 30)."""
     query = {"JournalLine_SourceKind": "booking", "JournalLine_SourceId": booking["Id"], "size": MAX_PAGE_RECORDS}
     listed = await allowed(page.client.find(JournalLine.path(), query), RecordPage([], 0))
     used: dict[tuple[str, int], Decimal] = defaultdict(Decimal)

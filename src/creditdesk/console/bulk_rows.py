@@ -25,8 +25,7 @@ NO_ROWS: Final = mark("The list has no rows.")
 class BulkAct:
     """One kind of bulk change: its path below `/api/ledger/bulk`, its columns, and the act that undoes it.
 
-    The first column names the credit or the customer, the second is the value that a row may leave to
-    the form.
+    The first column names the credit or the customer; the form has a default for the second.
     """
 
     name: str
@@ -45,15 +44,15 @@ ACTS: Final = {
             ("CoworkerId", "Amount", "ExpireDate", "Description"), "void",
         ),
         BulkAct(
-            "adjust", "adjustments", mark("Adjust credit"), mark("More or less of what is left; below zero takes away."),
+            "adjust", "adjustments", mark("Adjust credit"), mark("Adds to what is left; a negative amount subtracts."),
             ("Id", "Amount"), "adjust",
         ),
         BulkAct(
-            "extend", "extensions", mark("Extend credit"), mark("Another end for many credits."),
+            "extend", "extensions", mark("Extend credit"), mark("A new expiry for many credits."),
             ("Id", "ExpireDate"), "extend",
         ),
         BulkAct(
-            "void", "voids", mark("Void credit"), mark("Takes what is unused; what was used stays."),
+            "void", "voids", mark("Void credit"), mark("Removes what is unused; what was used stays."),
             ("Id",), "adjust",
         ),
     )
@@ -63,7 +62,7 @@ ACTS: Final = {
 
 @dataclass(slots=True)
 class BulkRow:
-    """One row: what is sent, or why it is not; then what the API answers."""
+    """One row: the body to send, or its errors; then the result of the API."""
 
     number: int
     body: dict[str, Any]
@@ -134,7 +133,7 @@ async def send_rows(
 ) -> None:
     """Sends the rows without errors in groups; each row gets its result. Raises ApiError.
 
-    Every group is one transaction. With a key each is written once.
+    Each group is one transaction, and with a key is written once.
     """
     sent = [row for row in rows if not row.errors]
     for start in range(0, len(sent), _REQUEST_ROWS):
@@ -147,7 +146,7 @@ async def send_rows(
 
 
 def undo_rows(act: BulkAct, rows: Sequence[BulkRow]) -> str:
-    """The rows that take back what was done, as text for the act that undoes it."""
+    """The rows that undo a bulk change, as text for the act that undoes it."""
     done = [row for row in rows if row.after is not None]
     undo = ACTS[act.undo]
     values = [
@@ -162,7 +161,7 @@ def undo_rows(act: BulkAct, rows: Sequence[BulkRow]) -> str:
 
 
 async def find_by_email(client: InProcessClient, emails: Sequence[str]) -> dict[str, int]:
-    """The customers that have one of these e-mails alone, by it in lower case."""
+    """The customers with one of these e-mails, by the e-mail in lower case; leaves out e-mails of several customers."""
     found: dict[str, int] = {}
     for email in dict.fromkeys(each.lower() for each in emails):
         try:

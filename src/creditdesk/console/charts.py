@@ -1,6 +1,6 @@
 """Charts as SVG made on the server: they print, follow the theme, and need no script.
 
-Each has a table or figures beside it that say the same; the drawing itself is hidden from readers.
+A table or figures beside each chart show the same; screen readers skip the drawing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 WIDTH: Final = 1040
 _TICK_WIDTH: Final = 70
-"""What the name of a month takes."""
+"""The width of the name of a month."""
 
 _MAX_TICKS: Final = 7
 _MAX_NAME: Final = 26
@@ -25,7 +25,7 @@ _MAX_NAME: Final = 26
 
 @dataclass(frozen=True, slots=True)
 class BalancePoint:
-    """The balance from an instant on."""
+    """The balance from an instant until the next point."""
 
     at: datetime
     balance: Decimal
@@ -118,7 +118,7 @@ def _bar(span: CreditSpan, begins: float, ends: float, y: float) -> list[Markup]
 
 
 def _months(begins: datetime, ends: datetime) -> list[datetime]:
-    """The first days of months, thinned so that their names fit."""
+    """The first days of months, thinned out so that their names fit."""
     at = begins.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     found: list[datetime] = []
     while at <= ends:

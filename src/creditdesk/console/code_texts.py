@@ -1,4 +1,4 @@
-"""Columns of records that hold codes of the program, and what each code is called on the pages."""
+"""Columns of records that hold coded values, and the text of each code on the pages."""
 
 from __future__ import annotations
 

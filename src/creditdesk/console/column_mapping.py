@@ -1,4 +1,4 @@
-"""The columns of an uploaded file, and the fields that they probably are."""
+"""The columns of an uploaded file, with a suggested field for each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "ValidFrom": ("from", "start", "starts", "startdate"),
     "ExtraServiceId": ("rate", "rateid"),
 }
-"""What other programs call a field."""
+"""Other names of fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def file_columns(
     rows: Sequence[Sequence[str]],
     chosen: Sequence[str] | None = None,
 ) -> list[FileColumn]:
-    """The columns of a file with their first values, and the fields chosen for them or suggested, none twice."""
+    """The columns of a file with their first values and their chosen or suggested fields, each field once."""
     found: list[FileColumn] = []
     taken: set[str] = set()
     for place, heading in enumerate(headings):
@@ -67,7 +67,7 @@ def file_columns(
 
 
 def suggest_field(entity: type[Entity], heading: str) -> str:
-    """The field that a heading names, by its name, its title, a synonym or a near spelling; else empty."""
+    """The field that a heading names, by name, title, synonym or similar spelling; else empty."""
     wanted = _key(heading)
     fields = importable_fields(entity)
     columns = entity.meta().columns

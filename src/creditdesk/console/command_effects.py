@@ -1,4 +1,4 @@
-"""What a command would change of a record, before it runs: the values before and after."""
+"""Previews what a command changes in a record: the values before and after."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _USES: Final = {
     CoworkerBookingCreditUseHistory.__name__: "CoworkerBookingCreditRemainingCredit",
     CoworkerExtraServiceUseHistory.__name__: "CoworkerExtraServiceRemainingUses",
 }
-"""The field of a use that has what remains of its credit."""
+"""The field of a use with the remaining amount of its credit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValueChange:
     """One amount before and after; `problem` says why the command will be refused.
 
-    `kind` is money or time where it is not that of the command's record.
+    `kind` is money or time if it differs from that of the command's record.
     """
 
     title: str
@@ -44,7 +44,7 @@ class ValueChange:
 def command_effects(
     entity: type[Entity], command: str, record: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> list[ValueChange]:
-    """The amounts that a command changes; none where only the ledger can say."""
+    """The amounts that a command changes; none if only the ledger can tell."""
     effect = _EFFECTS.get(command)
     if effect is None or entity.__name__ not in (*_FIELDS, *_USES):
         return []
@@ -52,7 +52,7 @@ def command_effects(
 
 
 def _adjustment(entity: type[Entity], record: Mapping[str, Any], parameters: Mapping[str, str]) -> list[ValueChange]:
-    """Remaining moves by the amount; where it passes the total, the total grows by the excess (rule 2)."""
+    """Remaining changes by the amount; if it exceeds the total, the total grows by the excess (rule 2)."""
     amount = entered_number(parameters.get("Amount"))
     if amount is None:
         return []
@@ -66,13 +66,13 @@ def _adjustment(entity: type[Entity], record: Mapping[str, Any], parameters: Map
 
 
 def _voiding(entity: type[Entity], record: Mapping[str, Any], _parameters: Mapping[str, str]) -> list[ValueChange]:
-    """What is left goes; what was used stays (rule 29)."""
+    """Removes what is left; what was used stays (rule 29)."""
     remaining, _ = _amounts(entity, record)
     return [ValueChange(mark("Remaining"), remaining, Decimal(0))]
 
 
 def _reversal(entity: type[Entity], record: Mapping[str, Any], parameters: Mapping[str, str]) -> list[ValueChange]:
-    """The credit gets the amount back, the whole use where none is named (rule 30)."""
+    """Returns the amount to the credit, by default the whole use (rule 30)."""
     remaining = entered_number(record.get(_USES[entity.__name__]))
     used = entered_number(record.get("CreditUsed"))
     if remaining is None or used is None:
@@ -88,7 +88,7 @@ def _amounts(entity: type[Entity], record: Mapping[str, Any]) -> tuple[Decimal, 
 
 
 def entered_number(value: object) -> Decimal | None:
-    """The number of a value; None for none, and for what is no number."""
+    """The number in a value; None if it is empty or not a number."""
     if value is None or value == "":
         return None
     try:

@@ -32,7 +32,7 @@ async def stream_csv(
 async def read_pages(
     client: InProcessClient, entity: type[Entity], query: Sequence[tuple[str, str]]
 ) -> AsyncIterator[list[dict[str, Any]]]:
-    """The records of a list, as many at a time as the API gives. Raises ApiError."""
+    """The records of a list, in the largest pages of the API. Raises ApiError."""
     number, pages = 1, 1
     while number <= pages:
         listed = await _page(client, entity, query, number)

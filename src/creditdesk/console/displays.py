@@ -1,4 +1,4 @@
-"""How each field type is shown in a cell: one entry per type, and the exceptions of a column."""
+"""How each field type is shown in a cell: one entry per type, and exceptions for some columns."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ DISPLAYS: Final[dict[type[Field], CellDisplay]] = {
 def cell(
     formatter: Formatter, column: Column, record: Mapping[str, Any], names: Mapping[int, str] | None = None
 ) -> CellText:
-    """A column of a record; its id and its label lead to the record itself, a reference to the one of that name."""
+    """A column of a record; id and label link to the record itself, a reference to the referenced record."""
     value = record.get(column.name)
     if value is None or value in ("", []):
         return ABSENT
@@ -151,5 +151,5 @@ def _named_link(column: Column, reference: str, record: Mapping[str, Any], name:
 
 
 def is_numeric(column: Column) -> bool:
-    """Whether a column is a quantity, which stands right in tables."""
+    """Whether a column is a quantity, which is right-aligned in tables."""
     return isinstance(column.field, Integer | Money | Number) and not column.name.endswith("Id") and not column.as_text

@@ -1,4 +1,4 @@
-"""Pages for what went wrong, in words, with the way back."""
+"""Error pages, with an explanation and a way back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXPLANATIONS: Final = {
 
 
 def error_page(request: Request, status: int, message: str = "", headers: Mapping[str, str] = PAGE_HEADERS) -> Response:
-    """A page for a status; `message` is the API's own sentence."""
+    """The page for a status; `message` is that of the API."""
     preferences = read_preferences(request)
     known = HTTPStatus(status)
     text = (

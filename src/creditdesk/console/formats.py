@@ -1,4 +1,4 @@
-"""Amounts and instants as people read them: by locale, on a location's clock."""
+"""Formats amounts and instants for people: by locale, in a location's time zone."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MINUS: Final = "\u2212"
 _MAX_PLACES: Final = 4
 _DEFAULT_PLACES: Final = 2
 _MAX_CACHED_TEXTS: Final = 16_384
-"""Formatted numbers and days that are kept: a page repeats them, and a pattern is slow to apply."""
+"""The number of cached numbers and days: a page repeats them, and patterns are slow to apply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Formatter:
-    """Formats values of API records; `zone` is the clock that instants are shown on."""
+    """Formats values of API records; instants are shown in the time zone `zone`."""
 
     locale: Locale
     zone: tzinfo
@@ -103,7 +103,7 @@ def _day_text(day: date, skeleton: str, locale: Locale) -> str:
 
 
 def as_instant(value: object) -> datetime | None:
-    """The instant of an API value; None for no value and for none that can be read."""
+    """The instant of an API value; None if it is absent or unreadable."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not value:

@@ -29,7 +29,7 @@ _PATHS: Final = {
 
 
 def icon(name: str) -> Markup:
-    """An icon that says nothing to screen readers: words stand beside it. Raises KeyError."""
+    """An icon that screen readers skip, because text is beside it. Raises KeyError."""
     return Markup(
         '<svg class="icon" viewBox="0 0 24 24" width="16" height="16" fill="none" stroke="currentColor" '
         'stroke-width="1.8" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" focusable="false">'

@@ -91,7 +91,7 @@ def _from_instant(formatter: Formatter, value: Any) -> str:
 
 
 def _to_instant(formatter: Formatter, text: str) -> Any:
-    """The local time of a control in UTC; what is no local time goes to the API as it is."""
+    """The local time of a control in UTC; any other text is passed to the API unchanged."""
     try:
         local = datetime.fromisoformat(text)
         if local.tzinfo is None:
@@ -130,7 +130,7 @@ CONTROLS: Final[dict[type[Field], Control]] = {
 
 
 def form_field(formatter: Formatter, column: Column, value: Any, error: str = "", text: str | None = None) -> FormField:
-    """A column as a field of a form; `text` is what the user entered, in place of the value."""
+    """A column as a field of a form; `text` is what the user entered, instead of the value."""
     field, language = column.field, formatter.locale.language
     control = CONTROLS[type(field)]
     choices: tuple[tuple[str, str], ...] = ()

@@ -44,9 +44,9 @@ LINE_TITLES: Final = {
     "change": mark("Changed"),
 }
 _CAUSES_WITH_KEYS: Final = frozenset({"renewed", "purchased"})
-"""Causes whose entries have the key of a benefit as their reason."""
+"""Causes whose entries have a benefit's key as their reason."""
 _SIGNS: Final = {"grant": 1, "use": -1, "reversal": 1, "adjustment": 1, "void": -1}
-"""How a line moves the balance; the others leave it."""
+"""How a line moves the balance; other kinds do not move it."""
 
 
 _DECIDED: Final = frozenset({"use", "hold"})
@@ -57,8 +57,8 @@ _DECIDED: Final = frozenset({"use", "hold"})
 class JournalRow:
     """One line as it is shown.
 
-    `cause` says what brought it about where that is no source, and a changed term before → after.
-    `why` is the page with the decision, `undo` the form that reverses it; empty where there is none.
+    `cause` is the cause of a line without a source, or a changed term before → after. `why` is the page with the
+    decision, `undo` the form that reverses it; empty if there is none.
     """
 
     id: int
@@ -98,7 +98,7 @@ async def journal_rows(
 
 
 async def lines_of_source(page: ConsolePage, kind: str, source_id: int) -> list[JournalRow]:
-    """What moved for a source, the latest first; nothing for a user who may not read the journal."""
+    """The lines of a source, latest first; none for a user who may not read the journal."""
     if not kind or not page.has_role(READ_ROLE):
         return []
     query = {"JournalLine_SourceKind": kind, "JournalLine_SourceId": source_id, "orderby": "RecordedOn",
@@ -108,7 +108,7 @@ async def lines_of_source(page: ConsolePage, kind: str, source_id: int) -> list[
 
 
 async def credits_of(page: ConsolePage, keys: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """The records of credits by kind and id; those that are gone or hidden are left out."""
+    """The records of credits by kind and id; leaves out deleted and hidden ones."""
 
     async def read(kind: str) -> list[dict[str, Any]]:
         ids = sorted(credit_id for each, credit_id in keys if each == kind)
@@ -129,7 +129,7 @@ async def credits_of(page: ConsolePage, keys: set[tuple[str, int]]) -> dict[tupl
 
 
 def credit_name(credit_id: int, record: Mapping[str, Any] | None) -> str:
-    """What people call a credit: its description, its plan or its rate; else its number."""
+    """The name of a credit: its description, its plan or its rate; else its number."""
     names = ("Description", "TariffBookingCreditName", "ExtraServiceName")
     known = next((str(record[name]) for name in names if record.get(name)), "") if record else ""
     return known or f"#{credit_id}"
@@ -173,7 +173,7 @@ def _cause(page: ConsolePage, line: Mapping[str, Any]) -> str:
 
 
 def _reason(page: ConsolePage, line: Mapping[str, Any], credit: str) -> str:
-    """What a person wrote, or the ledger where it says more than the title and the cause of the line."""
+    """The reason that a person wrote, or that of the ledger if it adds to the title and the cause of the line."""
     reason = line["Reason"] or ""
     repeated = {"granted", "confirmed", credit, CAUSE_TEXTS.get(line["Cause"])}
     return "" if reason in repeated or line["Cause"] in _CAUSES_WITH_KEYS else page.recorded(reason)
@@ -185,7 +185,7 @@ def person(email: str) -> str:
 
 
 def _undo_path(page: ConsolePage, line: Mapping[str, Any]) -> str:
-    """The form that takes a line back: a reversal of a use, an adjustment of an adjustment or a void."""
+    """The form that undoes a line: a reversal of a use, or an adjustment of an adjustment or void."""
     if not page.has_role(CORRECT_ROLE):
         return ""
     kind, amount = line["CreditKind"], Decimal(str(line["Amount"]))

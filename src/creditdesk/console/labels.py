@@ -1,6 +1,6 @@
-"""What entities and fields are called on the pages: their declared names in words, in each language.
+"""The titles of entities and fields on the pages: their declared names as words, in each language.
 
-The English words of a declaration are the keys of the catalogues.
+The English words of a declaration are the keys of the translations.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STANDARD: Final = {
     "elegible": "eligible",
     "cane": "can",
 }
-"""Words of the imitated API, and what people call the thing."""
+"""Words of the imitated API, and the usual terms for them."""
 _TITLES: Final = {
     "CoworkerBookingCredit": "Money credit",
     "CoworkerBookingCreditUseHistory": "Money use",
@@ -46,7 +46,7 @@ def words(name: str) -> str:
     parts = _WORD.findall(name) or [name]
     lower = [part if part.isupper() and len(part) > 1 else part.lower() for part in parts]
     shown = [_STANDARD.get(part, part) for part in lower]
-    # The column that copies the type of a resource is `ResourceResourceTypeName`.
+    # Such as `ResourceResourceTypeName`, the column that copies the type of a resource.
     text = " ".join(part for part, before in zip(shown, ["", *shown], strict=False) if part != before)
     return text[:1].upper() + text[1:]
 
@@ -58,10 +58,10 @@ def translated_words(name: str, language: str) -> str:
 
 @cache
 def column_title(column: Column, language: str) -> str:
-    """The title of a column; a reference is called like what it refers to.
+    """The title of a column; a reference has the title of its target.
 
-    An embedded column has one name in English; in other languages its references and its field stand beside each
-    other, as they are translated alone.
+    An embedded column has one name in English; in other languages its references and its field are translated
+    separately and joined.
     """
     if language == SOURCE_LANGUAGE or column.is_own:
         return translated_words(_own_name(column), language)
@@ -94,7 +94,7 @@ def choices_of(field: Enum, language: str) -> tuple[tuple[str, str], ...]:
 
 
 def choice_title(name: str, language: str) -> str:
-    """What a member of an enumeration is called; an underscore only parts its name from a keyword of Python."""
+    """The title of a member of an enumeration, without the underscore that avoids keywords of Python."""
     return translated_words(name.rstrip("_"), language)
 
 

@@ -1,4 +1,4 @@
-"""What a journal line states beside its amount: its cause, the terms that it changed, the funding."""
+"""What a journal line states in addition to its amount: its cause, the changed terms, the funding."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def term_changes_text(line: Mapping[str, Any], formatter: Formatter) -> str:
 
 
 def funding_of(lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The funding that the lines of one credit leave, the oldest line first; empty where none states it."""
+    """The funding after the lines of one credit, oldest first; empty if no line states it."""
     funding: dict[str, Any] = {}
     for line in lines:
         document = _document(line)
@@ -91,7 +91,7 @@ _FUNDING_PARTS: Final = frozenset({"Funding", "PricePaid", "SourceDocument"})
 
 
 def _document(line: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of a line; lines that state nothing have none."""
+    """The document of a line; empty for a line without one."""
     text = line["Document"]
     return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
 

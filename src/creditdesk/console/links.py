@@ -1,4 +1,4 @@
-"""Where the pages of records are."""
+"""The paths of the pages of records."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The address of a list: the API's own parameters, and the columns that are shown.
+"""The address of a list: the API's own parameters, and the shown columns.
 
-The address is the state of a page: filters, order, page, columns and the saved view that it began with.
-Everything but `columns` and `view` goes to the API as it stands.
+The address is the state of a page: filters, order, page, columns and the saved view that it started from.
+Everything but `columns` and `view` is passed to the API unchanged.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ListAddress:
 
     @property
     def api_pairs(self) -> list[tuple[str, str]]:
-        """The API's parameters, blank values left out; no page has more rows than can be rendered at once."""
+        """The API's parameters without blank values; limits a page to the rows that can be rendered at once."""
         sent = [(name, value) for name, value in self.pairs if name.lower() not in _CONSOLE_PARAMS and value]
         return [(name, _page_size(value) if name.lower() == "size" else value) for name, value in sent]
 
@@ -72,7 +72,7 @@ class ListAddress:
 
     @property
     def saved_pairs(self) -> list[tuple[str, str]]:
-        """What a saved view keeps of the address: all but the page and the view itself."""
+        """The part of the address that a saved view keeps: all but the page and the view itself."""
         return [(name, value) for name, value in self.pairs if value and name.lower() not in ("page", VIEW_PARAM)]
 
     @property
@@ -81,7 +81,7 @@ class ListAddress:
         return urlencode(self.saved_pairs)
 
     def value(self, name: str) -> str:
-        """The value of a parameter, without case; empty where it is absent."""
+        """The value of a parameter, regardless of the name's case; empty if it is absent."""
         return next((value for key, value in self.pairs if key.lower() == name.lower()), "")
 
     def with_values(self, **changed: object) -> str:
@@ -115,13 +115,13 @@ class ListAddress:
 
 
 def _page_size(text: str) -> str:
-    """The number of rows, at most MAX_ROWS; what is no number goes to the API as it is."""
+    """The number of rows, at most MAX_ROWS; any other text is passed to the API unchanged."""
     number = record_number(text)
     return text if number is None else str(min(number, MAX_ROWS))
 
 
 def default_columns(entity: type[Entity]) -> tuple[Column, ...]:
-    """The first columns that say something to people: names in place of the ids that they stand for."""
+    """The first columns that are meaningful to people: names instead of ids."""
     meta = entity.meta()
     listed = [c for c in meta.list_columns if c.name not in _BASE_TAIL and not c.field.write_only]
     names = {reference: column for column in listed if (reference := naming_reference(column)) is not None}
@@ -148,7 +148,7 @@ def operators_of(column: Column) -> tuple[str, ...]:
 
 
 def filter_pair(entity: type[Entity], column: Column, operator: str, value: str) -> tuple[str, str]:
-    """The API's parameter of a comparison. Raises KeyError where it offers none."""
+    """The API's parameter of a comparison. Raises KeyError if it has none."""
     variant = operator if operator in (FROM, TO) else "equals"
     name = parameter_name(entity, column, variant)
     return name, _PRESENCE.get(operator, value)

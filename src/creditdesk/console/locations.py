@@ -18,7 +18,7 @@ from creditdesk.schema.time_zones import find_time_zone
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One location; `zone` is UTC where none was ever given."""
+    """One location; `zone` is UTC if none was set."""
 
     id: int
     name: str

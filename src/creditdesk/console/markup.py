@@ -1,6 +1,6 @@
-"""Elements that are built without a template: a link, an instant, and what a text has as code.
+"""Elements that are built without a template: a link, an instant, and code spans of a text.
 
-Tables have hundreds of the first two. `Markup.format` takes some 70 µs a cell, which a page of hundreds of rows would feel.
+Tables have hundreds of the first two, for which `Markup.format`, at 70 µs per cell, would be too slow.
 """
 
 from __future__ import annotations

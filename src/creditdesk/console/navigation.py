@@ -48,7 +48,7 @@ MENU: Final = (
 
 
 def menu_of(has_role: Callable[[str], bool], path: str) -> list[tuple[MenuEntry, bool]]:
-    """The entries for a user, each with whether the page at `path` belongs to it: the longest one wins."""
+    """The entries for a user, each with whether the page at `path` belongs to it: the longest match wins."""
     shown = [entry for entry in MENU if entry.role is None or has_role(entry.role)]
     lengths = {entry: _matched_length(entry, path) for entry in shown}
     current = max(shown, key=lambda entry: lengths[entry])
@@ -56,7 +56,7 @@ def menu_of(has_role: Callable[[str], bool], path: str) -> list[tuple[MenuEntry,
 
 
 def _matched_length(entry: MenuEntry, path: str) -> int:
-    """How much of a path belongs to the entry; 0 where it does not."""
+    """The length of the path's part that belongs to the entry; 0 if none does."""
     if entry.path == "/console/":
         return len(path) if path == entry.path else 0
     prefixes = [prefix for prefix in (entry.path, entry.also) if prefix]

@@ -1,4 +1,4 @@
-"""What was owed at the end of each month: stacked bars by funding, and the same figures as a table."""
+"""The chart of what was owed at the end of each month: stacked bars by funding."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OwedMonth:
 
 
 def owed_by_month(rows: Iterable[Mapping[str, Any]], months: Sequence[str]) -> dict[str, list[OwedMonth]]:
-    """The closings of a roll-forward by unit, added over locations; every month is there."""
+    """The closing amounts of a roll-forward by unit, summed over locations, for every month."""
     sums: dict[str, dict[tuple[str, str], Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for row in rows:
         series = row["Funding"] if row["Funding"] in SERIES else OTHER
@@ -85,7 +85,7 @@ def month_text(month: str, locale: Locale) -> str:
 
 
 def _round_up(amount: Decimal) -> Decimal:
-    """The next of a few multiples of a power of ten, whose quarters are short numbers."""
+    """The next round number whose quarters are short numbers too."""
     if amount <= 0:
         return Decimal(1)
     power = Decimal(10) ** amount.adjusted()

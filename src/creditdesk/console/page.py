@@ -1,4 +1,4 @@
-"""One request of a page: its user, API client, preferences and formats, and how it is rendered."""
+"""The context of a page's request: its user, API client, preferences, formats and rendering."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAX_NOTICE: Final = 500
 
 @dataclass
 class ConsolePage:
-    """What a screen works with. `now` is read once a request; `sends_links` is whether e-mails can be sent."""
+    """The context of a screen. `now` is read once per request; `sends_links` says whether e-mails can be sent."""
 
     request: Request
     context: ApiContext
@@ -48,7 +48,7 @@ class ConsolePage:
     sends_links: bool = False
 
     notice_path: ClassVar[str] = "/console/"
-    """Where a notice is shown."""
+    """The path on which a notice is shown."""
 
     @cached_property
     def translations(self) -> NullTranslations:
@@ -65,11 +65,11 @@ class ConsolePage:
         return found % values if values else found
 
     def wording(self, text: str) -> str:
-        """A text that the API wrote, in the user's language."""
+        """Translates a text of the API to the user's language."""
         return translated_message(text, self.language, str(self.preferences.locale))
 
     def recorded(self, reason: str | None) -> str:
-        """The reason of an entry; one that the ledger wrote by itself is in the user's language."""
+        """The reason of an entry; a generated one is translated to the user's language."""
         return readable_cell("Reason", reason or "", self.wording)
 
     @cached_property
@@ -79,13 +79,13 @@ class ConsolePage:
 
     @cached_property
     def format(self) -> Formatter:
-        """Formats on the clock of the chosen location, or of the only one; else in UTC."""
+        """Formats in the time zone of the chosen location, or of the only one; else in UTC."""
         only = next(iter(self.locations.values())) if len(self.locations) == 1 else None
         location = self.location or only
         return Formatter(self.preferences.locale, location.zone if location else UTC, self.now)
 
     def format_at(self, location_id: int | None) -> Formatter:
-        """Formats on the clock of a location, where the user sees it."""
+        """Formats in the time zone of a location, if the user sees it."""
         location = self.locations.get(location_id or 0)
         return replace(self.format, zone=location.zone) if location else self.format
 
@@ -103,7 +103,7 @@ class ConsolePage:
 
     @property
     def is_fragment(self) -> bool:
-        """Whether a script of the page asks for a part of it."""
+        """Whether a script of the page requests a part of it."""
         return self.request.headers.get("hx-request") == "true"
 
     @cached_property
@@ -134,7 +134,7 @@ class ConsolePage:
 
     @cached_property
     def notice(self) -> str:
-        """What the last write reports; in a cookie, so that no link can make the page say something."""
+        """The message of the last write. It is in a cookie, so that a link cannot put a text on the page."""
         return self.wording(unquote(self.request.cookies.get(_NOTICE_COOKIE, "")))
 
     def redirect(self, path: str, notice: str = "") -> Response:

@@ -1,4 +1,4 @@
-"""What a team shares with a customer and what the caps leave, as texts of a page."""
+"""The credit that a team shares with a customer, and what its caps leave, as texts of a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAP_PERIODS: Final = {
 
 
 class _Page(Protocol):
-    """What pages of the operator and of members have in common."""
+    """The common part of operators' and members' pages."""
 
     @property
     def format(self) -> Formatter: ...

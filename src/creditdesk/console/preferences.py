@@ -1,4 +1,4 @@
-"""How a browser shows the pages: language, colours, density and location, in a cookie each."""
+"""The preferences of a browser, in a cookie each: language, colours, density and location."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_preferences(request: Request) -> Preferences:
 def save_preferences(
     response: Response, request: Request, form: Mapping[str, object], names: Iterable[str] = PREFERENCE_NAMES
 ) -> None:
-    """Sets those of the named preferences that the form has, for a year."""
+    """Stores those of the named preferences that the form has, for a year."""
     for name in names:
         if name in form:
             response.set_cookie(
@@ -72,7 +72,7 @@ def _accepted(header: str) -> list[str]:
 
 
 def _locale(language: str, accepted: str) -> Locale:
-    """The first accepted region of the language, as `en-GB` decides how dates are written."""
+    """The first accepted region of the language: `en-GB`, for example, decides how dates are written."""
     for tag in _accepted(accepted):
         if tag.partition("-")[0].lower() == language:
             try:

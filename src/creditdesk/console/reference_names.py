@@ -1,4 +1,4 @@
-"""The names of records that others refer to, read in batches: people read names, not numbers."""
+"""Loads the names of referenced records in batches, to show names instead of numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ReferenceNames = Mapping[str, Mapping[int, str]]
 async def reference_names(
     page: ConsolePage, columns: Sequence[Column], records: Iterable[Mapping[str, Any]]
 ) -> ReferenceNames:
-    """The names behind the reference columns; without a name, or without the role, there is none."""
+    """The names behind the reference columns; leaves out records without a name or that the user may not read."""
     rows = list(records)
     targets = [(column, _target(page, column)) for column in columns]
     wanted = [(column, target) for column, target in targets if target is not None]

@@ -1,4 +1,4 @@
-"""The movements behind a figure of a report: the parameters that list the lines which it adds up."""
+"""The movements behind a figure of a report: the query parameters that list the lines it adds up."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def figure_query(
     locations: Mapping[str, int],
     known_as_of: str = "",
 ) -> dict[str, str] | None:
-    """The parameters of the movements that add up to the figure; None where it is no sum of movements.
+    """The parameters of the movements that add up to the figure; None if it is not a sum of movements.
 
     `requested` are the parameters of the report, `locations` the ids by names that are unique in it, `known_as_of`
-    the instant that it is known as of.
+    the instant as of which the report is known.
     """
     if report in ("roll-forward", "statement") and column in ("Opening", "Closing", *_FLOWS):
         period = _month_of(requested, row) if report == "roll-forward" else requested
         query = _of_period(_of_row(requested, row, locations), period, column)
         if query is None or "AsKnownAt" in query or query.get("To") == requested.get("To"):
             return query
-        # The row counts a credit by the owner and funding that it had at the end of the report.
+        # The row has the owner and funding of a credit at the end of the report.
         return {"TermsAt": requested.get("To") or known_as_of, **query}
     if report in ("liability", "ageing") and (column in _BALANCES or column in _BANDS):
         return _at_instant(report, requested, row, column, locations)
@@ -51,9 +51,9 @@ def figure_query(
 
 
 def cohort_query(requested: Mapping[str, str], row: Row, column: str) -> dict[str, str] | None:
-    """The parameters of the breakage estimate that list the credits of a row; None for what is no sum of them.
+    """The parameters of the breakage estimate that list the credits of a row; None if the figure is not their sum.
 
-    Each credit leads to its lines.
+    Each credit links to its lines.
     """
     if column not in _COHORT_FIGURES or not row.get("Product") or requested.get("Cohort"):
         return None
@@ -63,7 +63,7 @@ def cohort_query(requested: Mapping[str, str], row: Row, column: str) -> dict[st
 
 
 def _month_of(requested: Mapping[str, str], row: Row) -> Mapping[str, str]:
-    """The part of the report's period that the row is about: its month, or the whole."""
+    """The part of the report's period that the row is about: its month, or the whole period."""
     if row["Month"] == "Total" or not requested.get("From"):
         return requested
     starts = parse_moment(requested["From"])
@@ -129,7 +129,7 @@ def _utilised(
 def _of_row(
     requested: Mapping[str, str], row: Row, locations: Mapping[str, int], *, by_plan: bool = False
 ) -> dict[str, str] | None:
-    """The report's parameters, narrowed to what the row is about; None where its location has no unique name."""
+    """The report's parameters, limited to what the row is about; None if its location has no unique name."""
     query = {name: requested[name] for name in _SHARED if requested.get(name)}
     query |= {name: row[name] for name in ("Kind", "Unit", "Funding") if row.get(name)}
     place = row.get("Location")

@@ -1,4 +1,4 @@
-"""What each report is called, what it answers, and which parameters its form has."""
+"""The title, the summary and the form parameters of each report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ReportForm:
 REPORT_FORMS: Final[Mapping[str, ReportForm]] = MappingProxyType(
     {
         "statement": ReportForm(
-            mark("Statement"), mark("What moved the credit of a customer, line by line, with the balance."),
+            mark("Statement"), mark("The movements of a customer's credit, line by line, with the balance."),
             (*_PERIOD, CUSTOMER_TEXT, "TeamId", *_OF_GROUPS), shows_units_together=True,
         ),
         "liability": ReportForm(
@@ -60,7 +60,7 @@ REPORT_FORMS: Final[Mapping[str, ReportForm]] = MappingProxyType(
             ("At", "Cohort", *_OF_GROUPS),
         ),
         "utilisation": ReportForm(
-            mark("Utilisation"), mark("What of the credit was used, what expired, and what nobody touches."),
+            mark("Utilisation"), mark("How much credit was used, how much expired, and which credit nobody uses."),
             (*_PERIOD, "By", *_OF_GROUPS),
         ),
         "activity": ReportForm(
@@ -73,7 +73,7 @@ REPORT_FORMS: Final[Mapping[str, ReportForm]] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""The reports with a page of this form, in the order of the index; exceptions have a screen of their own."""
+"""The reports with a page of this form, in the order of the index; exceptions have their own screen."""
 
 FIELD_TITLES: Final = {
     "From": mark("From"),
@@ -88,7 +88,7 @@ FIELD_TITLES: Final = {
     "Funding": mark("Funding"),
     "By": mark("Rows by"),
     "Actor": mark("By whom"),
-    "ManualOnly": mark("Changes by hand only"),
+    "ManualOnly": mark("Manual changes only"),
     "Flow": mark("Movement"),
     "Plan": mark("Plan or product"),
     "Expires": mark("Expires within"),
@@ -143,7 +143,7 @@ def _field(page: ConsolePage, name: str, value: str, errors: Mapping[str, str]) 
     elif name in _CHOICES:
         kind, choices = "select", tuple((code, page.translate(text)) for code, text in _CHOICES[name].items())
     elif name in ("From", "To", "At"):
-        # An instant, as a link may name one, is no date.
+        # A link may contain an instant, which is not a date.
         kind = "date" if len(value) <= len("2026-10-31") else "text"
     elif name == "AsKnownAt":
         kind = "datetime-local"
@@ -154,7 +154,7 @@ def _field(page: ConsolePage, name: str, value: str, errors: Mapping[str, str]) 
 
 
 def default_values(page: ConsolePage, form: ReportForm) -> dict[str, str]:
-    """What an address without parameters asks for: this month or now, in few rows, at the chosen location."""
+    """The parameters of an address without any: this month or now, in few rows, at the chosen location."""
     values: dict[str, str] = {}
     if "By" in form.fields:
         values["By"] = "funding"
@@ -166,7 +166,7 @@ def default_values(page: ConsolePage, form: ReportForm) -> dict[str, str]:
 
 
 def periods(page: ConsolePage, form: ReportForm) -> list[tuple[str, dict[str, str | None]]]:
-    """Links to common periods: their titles, and the parameters that they set or take away."""
+    """Links to common periods: their titles, and the parameters that they set or remove."""
     today = _today(page)
     month = today.replace(day=1)
     last_month = month - timedelta(days=1)
@@ -180,7 +180,7 @@ def periods(page: ConsolePage, form: ReportForm) -> list[tuple[str, dict[str, st
 
 
 def api_values(formatter: Formatter, values: Mapping[str, str]) -> dict[str, str]:
-    """The parameters for the API: local times in UTC, without what is empty."""
+    """The parameters for the API: local times in UTC, without empty values."""
     sent = {name: value for name, value in values.items() if value and name != CUSTOMER_TEXT}
     if AS_KNOWN_AT.name in sent:
         sent[AS_KNOWN_AT.name] = str(CONTROLS[DateTime].to_api(formatter, sent[AS_KNOWN_AT.name]))

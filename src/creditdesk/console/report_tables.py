@@ -1,4 +1,4 @@
-"""The tables of a report on a page: typed cells, a group of rows for each unit, and links to what figures add up."""
+"""The tables of a report on a page: typed cells, a group of rows for each unit, and links behind the figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBERS: Final = frozenset({"amount", "count", "percent"})
 _ALWAYS: Final = frozenset({"Opening", "Closing", "Variance", "Amount", "Balance", "Outstanding"})
 _NOT_SHOWN: Final = frozenset({"EntryId", "At", "Key", "Recomputed", "ValueCurrency"})
 _NAMED_BY: Final = {"CustomerId": "Customer", "CreditId": "CreditName"}
-"""Ids that the column of a name shows as a link, where the report has one."""
+"""Ids that are shown as the link of a name column, if the report has one."""
 _MONEY_VALUES: Final = frozenset({"PricePaid", "Value"})
 _NOT_RESULTS: Final = _NOT_SHOWN | _MONEY_VALUES | {"Variance"}
 _CODES: Final = {"Kind": KIND_TEXTS, "Funding": FUNDING_TEXTS, "Verb": LINE_TITLES}
@@ -36,7 +36,7 @@ BREAKAGE_PATH: Final = "/console/reports/breakage"
 
 @dataclass(frozen=True, slots=True)
 class ReportHeading:
-    """A column: its title, what it means, and whether its cells stand right."""
+    """A column: its title, its meaning, and whether its cells are right-aligned."""
 
     title: str
     description: str
@@ -45,7 +45,7 @@ class ReportHeading:
 
 @dataclass(frozen=True, slots=True)
 class ReportCell:
-    """A cell; `path` leads to the record, or to the lines that the figure adds up."""
+    """A cell; `path` is the page of the record, or of the lines that the figure adds up."""
 
     text: Markup | str
     numeric: bool
@@ -56,7 +56,7 @@ class ReportCell:
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """Rows of one kind and unit with their total; without a title the rows of all."""
+    """Rows of one kind and unit with their total; without a title, all rows."""
 
     title: str
     rows: list[list[ReportCell]]
@@ -123,11 +123,11 @@ class ReportReader:
         return ReportTable(title, headings, groups, source["RowCount"])
 
     def totals(self) -> list[tuple[str, str, ReportCell]]:
-        """The result of each total of a report whose rows fill several pages: unit, title and amount."""
+        """The result in each total of a report with several pages: unit, title and amount."""
         columns = [c for c in self.document["Columns"] if c["Type"] == "amount" and c["Name"] not in _NOT_RESULTS]
         found: list[tuple[str, str, ReportCell]] = []
         for row in self.document["Totals"]:
-            # Amounts lead to the result, which is the last one that has a total.
+            # The result is the last amount column that has a total.
             column = next((c for c in reversed(columns) if row.get(c["Name"])), None)
             if column is not None:
                 cell = self._cell(column, row)
@@ -233,11 +233,11 @@ def _has_units(columns: Sequence[Mapping[str, str]]) -> bool:
 def _shown_columns(
     columns: Sequence[Mapping[str, str]], rows: Sequence[Mapping[str, Any]], *, units_together: bool
 ) -> list[Mapping[str, str]]:
-    """The columns that say something in these rows."""
+    """The columns that are not empty in these rows."""
     names = {column["Name"] for column in columns}
     left_out = _NOT_SHOWN | {key for key, named in _NAMED_BY.items() if named in names}
     if {"Kind", "Unit"} <= names:
-        # The unit of a row says its kind; that of a group stands above it.
+        # The unit of a row implies its kind, and the unit of a group is in its title.
         left_out |= {"Kind"} if units_together else {"Kind", "Unit"}
     return [
         column

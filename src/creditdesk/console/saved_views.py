@@ -1,4 +1,4 @@
-"""Saved views of lists: the links to them, and who they can be shared with."""
+"""Saved views of lists: the links to them, and with whom they can be shared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROLE: Final = "role"
 
 @dataclass(frozen=True, slots=True)
 class ViewLink:
-    """A saved view as pages show it. `shared_with` is empty for one that its user alone sees."""
+    """A saved view as pages show it. `shared_with` is empty for a private one."""
 
     id: int
     name: str
@@ -43,7 +43,7 @@ class ViewLink:
 
 
 async def read_views(page: ConsolePage, entity: type[Entity] | None = None) -> list[ViewLink]:
-    """The views that the user sees, by name; those of one list, or of all."""
+    """The views that the user sees, by name; those of one list, or of all lists."""
     query = {"EntityName": entity.__name__} if entity else {}
     return [view_link(page, view) for view in await page.client.get(VIEWS_API, query)]
 

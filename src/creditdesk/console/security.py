@@ -1,4 +1,4 @@
-"""What protects the pages: their content security policy, and the origin of every write."""
+"""Protects the pages: their content security policy, and checks of the origin of every write."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _NO_ORIGINS: Final[frozenset[str]] = frozenset()
 
 
 def frame_headers(origins: str) -> Mapping[str, str] | None:
-    """The headers of a page that these origins may frame, separated by commas; None without any.
+    """The headers of a page that these origins, separated by commas, may frame; None without any.
 
-    Raises ValidationError for what is no origin.
+    Raises ValidationError for a text that is not an origin.
     """
     listed = [each.strip().lower().rstrip("/") for each in origins.split(",") if each.strip()]
     for origin in listed:

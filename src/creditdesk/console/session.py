@@ -1,7 +1,7 @@
 """The browser's session: an access token in a cookie that scripts cannot read.
 
-The cookie has the `__Host-` prefix, which browsers take over https alone; on plain http of the own
-machine it has another name.
+The cookie has the `__Host-` prefix, which browsers accept only over https; on plain http to the same machine it has
+another name.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def session_token(request: Request) -> str | None:
 
 
 def device_secret(request: Request) -> str:
-    """What the browser proves to be a known device with: the secret that it keeps, else a new one.
+    """The secret by which the browser is recognised as a known device; a new one if it has none.
 
-    A known device is not slowed down by what others guess.
+    Guesses by others do not slow down a known device.
     """
     return request.cookies.get(_cookie_name(request) + _DEVICE) or token_urlsafe(_DEVICE_BYTES)
 

@@ -41,7 +41,7 @@ class SignInPages:
     sends_links: bool
 
     async def show(self, request: Request, _client: InProcessClient) -> Response:
-        """The form. A browser that comes back without the cookie it was given learns why."""
+        """The form. A browser that returns without the cookie that it was given gets an explanation."""
         target = request.query_params.get("next", "")
         begun = "begun" in request.query_params
         if begun and session_token(request):

@@ -1,4 +1,4 @@
-"""What journal lines paid for, in words: the records behind their source kinds, read in batches."""
+"""What journal lines paid for, in words: loads the records behind their source kinds in batches."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ _RECORDS: Final[dict[str, tuple[type[Entity], Callable[[Mapping[str, Any]], str]
 
 
 def source_kind_of(entity: type[Entity]) -> str:
-    """The kind under which the journal names records of the entity; empty where it never does."""
+    """The kind by which the journal names records of the entity; empty if it never does."""
     return next((kind for kind, (each, _, _) in _RECORDS.items() if each is entity), "")
 
 
 async def source_links(page: ConsolePage, wanted: Iterable[SourceId]) -> dict[SourceId, SourceLink]:
-    """The sources by kind and id; one that is gone or hidden keeps its kind and number."""
+    """The sources by kind and id; a deleted or hidden one is shown by kind and number."""
     ids: dict[str, set[int]] = {}
     for kind, source_id in wanted:
         ids.setdefault(kind, set()).add(source_id)

@@ -1,4 +1,4 @@
-"""The console's static files: immutable addresses with a digest of all contents, compressed once."""
+"""The console's static files: immutable URLs with a digest of all contents, compressed once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 STATIC_FOLDER: Final = Path(__file__).with_name("static")
 EMBED_SCRIPT: Final = Path(__file__).with_name("embed") / "embed-1.js"
-"""Sites name it by its address for years, some with its digest: a change is a new file with a new number."""
+"""Other sites use its URL for years, some with its digest, so a change needs a new file with a new number."""
 EMBED_PATH: Final = "/me/embed-1.js"
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -35,7 +35,7 @@ def static_contents() -> dict[str, bytes]:
 
 @cache
 def static_version() -> str:
-    """A digest of all files: one changes, every address does, and relative addresses keep working."""
+    """A digest of all files: any change gives all files a new URL, and relative URLs keep working."""
     digest = sha256()
     for name, content in static_contents().items():
         digest.update(f"{name} {len(content)}\n".encode() + content)
@@ -60,7 +60,7 @@ def _compressed(name: str) -> bytes:
 
 
 async def serve_static(request: Request) -> Response:
-    """One file; 404 for another version, so that no cache keeps a wrong content."""
+    """One file; 404 for another version, so that no cache keeps wrong content."""
     name = request.path_params["name"]
     content = static_contents().get(name)
     if content is None or request.path_params["version"] != static_version():

@@ -1,7 +1,7 @@
 """Jinja templates: everything escaped, undefined names are errors, one environment per language.
 
-Compiling them takes half a second in which other threads hardly run, so compiled ones are kept in a private
-folder among the temporary files, for all languages, processes and starts.
+Compiling them takes half a second during which other threads hardly run, so compiled templates are kept in a private
+temporary folder, for all languages, processes and restarts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEMPLATE_PACKAGE: Final = "creditdesk.console"
 
 
 class CompiledTemplates(FileSystemBytecodeCache):
-    """Compiled templates in files; where they cannot be written, the next process compiles them again."""
+    """Compiled templates in files; if they cannot be written, the next process compiles them again."""
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         with suppress(OSError):

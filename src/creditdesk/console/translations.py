@@ -24,11 +24,11 @@ from creditdesk.reports.local_texts import local_value
 LOCALE_FOLDER: Final = Path(__file__).with_name("locale")
 SOURCE_LANGUAGE: Final = "en"
 VALUE: Final = "{}"
-"""The place of a value in the key of a text that the API writes."""
+"""The placeholder of a value in the key of a text of the API."""
 _DISTINCT: Final = 10
 """Characters of its own from which a key with values is recognised by them alone."""
 _CODE: Final = re.compile(r"\S*[0-9]\S*|[A-Z]{3}")
-"""A value that nobody wrote as a sentence: a number, an identifier, or a currency."""
+"""A value that is not free text: a number, an identifier, or a currency."""
 
 
 @cache
@@ -81,12 +81,12 @@ class _Template:
 
 
 def translated_message(text: str, language: str, locale: str = "") -> str:
-    """A text of the API in a language; one that no key stands for stays English.
+    """Translates a text of the API; a text without a matching key stays English.
 
-    Keys of texts with values have `{}` for each of them, as they are written in the source; so the text itself is
-    recognised, and the API stays English for all its clients. A key of few words stands only for texts whose values
-    are numbers, codes or known texts, so that what people write is not taken for it. Decimal numbers, days and
-    instants among the values are written as in the locale, which is that of the language when left out.
+    Keys have `{}` for each value, as in the source, so the text itself is recognised and the API stays English for all
+    clients. A key of few words matches only texts whose values are numbers, codes or known texts, so that it does not
+    match what people write. Decimal numbers, days and instants among the values are written in the notation of the
+    locale, by default that of the language.
     """
     if language == SOURCE_LANGUAGE or not text:
         return text

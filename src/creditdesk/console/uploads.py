@@ -25,7 +25,7 @@ class _UploadTooLarge(MultiPartException):
 
 @dataclass(slots=True)
 class UploadForm:
-    """The text fields of a form, and the file that was chosen; a large one stands on the disk."""
+    """The text fields of a form, and the uploaded file; a large one is on the disk."""
 
     fields: dict[str, str] = field(default_factory=dict)
     file: UploadFile | None = None
@@ -33,7 +33,10 @@ class UploadForm:
 
 @asynccontextmanager
 async def read_upload(request: Request, max_bytes: int, max_text_bytes: int) -> AsyncIterator[UploadForm]:
-    """A multipart form; its file goes when the block ends. Raises BodyTooLarge, BodyTimeout or ValidationError."""
+    """Reads a multipart form; its file is removed when the block ends.
+
+    Raises BodyTooLarge, BodyTimeout or ValidationError.
+    """
     parsed = await _parse(request, max_bytes, max_text_bytes)
     try:
         form = UploadForm()

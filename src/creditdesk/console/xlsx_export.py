@@ -32,7 +32,7 @@ async def stream_xlsx(
     query: Sequence[tuple[str, str]],
     formatter: Formatter,
 ) -> AsyncIterator[bytes]:
-    """The workbook of a list; instants are on the formatter's clock. Threads write it, a page of the API at a time."""
+    """The workbook of a list, with instants in the formatter's time zone. Threads write it page by page."""
     with tempfile.TemporaryFile() as file:
         sheet = await asyncio.to_thread(_ListSheet, file, entity, columns, formatter)
         async for records in read_pages(client, entity, query):

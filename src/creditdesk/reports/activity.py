@@ -28,8 +28,8 @@ ACTIVITY_COLUMNS: Final = (
     ReportColumn("Source", "For"),
     ReportColumn("Override", "Override", CellType.TEXT, "true for a use that eligibility would have rejected."),
     ReportColumn("EntryId", "Entry", CellType.ID),
-    ReportColumn("Address", "From address", CellType.TEXT, "Of an act beside the ledger."),
-    ReportColumn("AuditId", "Audit record", CellType.ID, "The record of an act beside the ledger."),
+    ReportColumn("Address", "From address", CellType.TEXT, "Of an act outside of the ledger."),
+    ReportColumn("AuditId", "Audit record", CellType.ID, "The record of an act outside of the ledger."),
 )
 _BY_HAND: Final = frozenset({EntryType.ADJUSTMENT, EntryType.VOID, EntryType.REVERSAL, EntryType.REOPENING})
 

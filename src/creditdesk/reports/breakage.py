@@ -40,7 +40,9 @@ BREAKAGE_COLUMNS: Final = (
     ReportColumn("Expired", "Expired", CellType.AMOUNT),
     ReportColumn("RatePercent", "Rate %", CellType.PERCENT, "Expired ÷ granted of all expired credits of the product."),
     ReportColumn("Method", "Method"),
-    ReportColumn("Expected", "Expected breakage", CellType.AMOUNT, "Rate × granted; what expired once all has."),
+    ReportColumn(
+        "Expected", "Expected breakage", CellType.AMOUNT, "Rate × granted; what has expired, once everything has."
+    ),
     ReportColumn("Recognised", "Recognised to date", CellType.AMOUNT, "Expected × used ÷ (granted − expected)."),
     ReportColumn("Deferred", "Deferred", CellType.AMOUNT, "Granted − used − recognised."),
 )
@@ -96,7 +98,7 @@ def breakage(view: LedgerView) -> ReportResult:
     return ReportResult(
         name="breakage",
         title="Breakage estimate",
-        subtitle=f"What of {wanted.value} credit will probably never be used",
+        subtitle=f"How much {wanted.value} credit will probably never be used",
         columns=BREAKAGE_COLUMNS,
         rows=tuple(rows),
         footer=report_footer(view, {}, [_NOTE]),

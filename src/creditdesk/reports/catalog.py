@@ -99,7 +99,7 @@ REPORTS: Final[Mapping[str, ReportKind]] = MappingProxyType(
         "exceptions": ReportKind(
             "What looks wrong, and who has accepted it", _exceptions, of_period=False, load=load_exceptions_view
         ),
-        "utilisation": ReportKind("What of the credit was used, and what expired", _from_view(utilisation)),
+        "utilisation": ReportKind("How much credit was used, and how much expired", _from_view(utilisation)),
         "activity": ReportKind("Who did what to credit, and beside it", _activity),
         "movements": ReportKind("The movements that a figure of another report adds up", _from_view(movement_list)),
     }

@@ -68,7 +68,9 @@ EXCEPTION_RULES: Final = {
         Severity.HIGH, "The same benefit was granted twice for one period", "Void the second grant."
     ),
     ExceptionCode.NO_SOURCE: ExceptionRule(
-        Severity.LOW, "A use names nothing that it paid", "Reverse it and post it with its source, or acknowledge it."
+        Severity.LOW,
+        "A use does not name what it paid for",
+        "Reverse it and post it with its source, or acknowledge it.",
     ),
     ExceptionCode.NO_LENGTH: ExceptionRule(
         Severity.MEDIUM,
@@ -79,7 +81,7 @@ EXCEPTION_RULES: Final = {
         Severity.MEDIUM, "Printing credit is below zero", "Sell or grant prints, or lower the overdraft."
     ),
     ExceptionCode.NO_REASON: ExceptionRule(
-        Severity.LOW, "A change by hand states no reason", "Ask its author, and acknowledge it with the reason."
+        Severity.LOW, "A manual change has no reason", "Ask its author, and acknowledge it with the reason."
     ),
     ExceptionCode.CLOSED_PERIOD: ExceptionRule(
         Severity.MEDIUM,
@@ -88,7 +90,7 @@ EXCEPTION_RULES: Final = {
     ),
     ExceptionCode.VERIFICATION: ExceptionRule(
         Severity.HIGH,
-        "The scheduled verification found that a hash chain, a checkpoint or a record does not hold",
+        "The scheduled verification found a broken hash chain, checkpoint or record",
         "Compare with a backup; after the repair run `creditdesk jobs run verify`.",
     ),
     ExceptionCode.NOT_RETURNED: ExceptionRule(
@@ -103,11 +105,11 @@ EXCEPTION_RULES: Final = {
     ),
     ExceptionCode.CHARGED: ExceptionRule(
         Severity.MEDIUM,
-        "A booking was charged while credit was left that could have paid it (rule 23)",
+        "A booking was charged although remaining credit could have paid for it (rule 23)",
         "Recalculate the booking (`RECALCULATE_BOOKING`), or acknowledge it.",
     ),
     ExceptionCode.NO_CLOCK: ExceptionRule(
-        Severity.LOW, "A location counts on UTC, as it has no time zone", "Set its time zone."
+        Severity.LOW, "A location uses UTC because it has no time zone", "Set its time zone."
     ),
 }
 

@@ -43,7 +43,7 @@ LIABILITY_COLUMNS: Final = (
     *_AMOUNTS,
     ReportColumn("ValueCurrency", "Value in"),
     ReportColumn("PricePaid", "Price paid", CellType.AMOUNT),
-    ReportColumn("Value", "Outstanding value", CellType.AMOUNT, "Money at its face; uses at price paid ÷ original."),
+    ReportColumn("Value", "Outstanding value", CellType.AMOUNT, "Money at face value; uses at price paid ÷ original."),
     ReportColumn("LastUse", "Last use", CellType.INSTANT),
 )
 _GROUP_COLUMNS: Final = (*LIABILITY_COLUMNS[:7], ReportColumn("Credits", "Credits", CellType.COUNT), *_AMOUNTS)

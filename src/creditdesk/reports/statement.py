@@ -40,19 +40,19 @@ FLOW_TITLES: Final = {
     Flow.REOPENED: "Reopened",
 }
 MOVEMENT_COLUMNS: Final = (
-    ReportColumn("LocalDate", "Date", CellType.DATE, "On the clock of the credit's location."),
+    ReportColumn("LocalDate", "Date", CellType.DATE, "In the time zone of the credit's location."),
     ReportColumn("What", "What", CellType.TEXT, "The kind of movement."),
     ReportColumn("Description", "Description", CellType.TEXT, "The reason that was given."),
     ReportColumn("Source", "For", CellType.TEXT, "What was paid, such as `booking 12`."),
     ReportColumn("Actor", "By", CellType.TEXT, "Who caused it."),
-    ReportColumn("MemberId", "Member", CellType.ID, "The customer who used it, where that is not the owner."),
+    ReportColumn("MemberId", "Member", CellType.ID, "The customer who used it, if that is not the owner."),
     ReportColumn("Kind", "Kind", CellType.TEXT, "money, time or printing."),
     ReportColumn("CreditId", "Credit", CellType.ID),
     ReportColumn("CreditName", "Credit name"),
     ReportColumn("Unit", "Unit", CellType.TEXT, "The currency, or what one use is."),
     ReportColumn("Amount", "Amount", CellType.AMOUNT, "The change of what is outstanding."),
     ReportColumn("Balance", "Balance", CellType.AMOUNT, "Outstanding after it, over the report's credits of the unit."),
-    ReportColumn("EntryId", "Entry", CellType.ID, "The journal entry; none for an expiry, which time makes."),
+    ReportColumn("EntryId", "Entry", CellType.ID, "The journal entry; none for an expiry, which follows from time."),
     ReportColumn("At", "Time (UTC)", CellType.INSTANT),
 )
 _SUMMARY_COLUMNS: Final = (
@@ -81,7 +81,9 @@ _CAP_COLUMNS: Final = (
     *_MEMBER_COLUMNS,
     ReportColumn("Unit", "Unit", CellType.TEXT, "The currency; blank for uses."),
     ReportColumn("Period", "Period"),
-    ReportColumn("Since", "Since", CellType.DATE, "The first day of the period, on the clock of the team's location."),
+    ReportColumn(
+        "Since", "Since", CellType.DATE, "The first day of the period, in the time zone of the team's location."
+    ),
     ReportColumn("Cap", "Cap", CellType.AMOUNT),
     ReportColumn("Drawn", "Drawn and held", CellType.AMOUNT),
     ReportColumn("Left", "Left", CellType.AMOUNT, "Below zero where a posted use went over the cap."),

@@ -32,7 +32,7 @@ UTILISATION_COLUMNS: Final = (
     ReportColumn("Location", "Location"),
     ReportColumn("Kind", "Kind"),
     ReportColumn("Unit", "Unit"),
-    ReportColumn("CustomerId", "Customer", CellType.ID, "Where the rows are customers."),
+    ReportColumn("CustomerId", "Customer", CellType.ID, "If the rows are customers."),
     ReportColumn("Group", "Group", CellType.TEXT, "The plan or product, customer, funding or kind, as requested."),
     *_MEASURES,
 )
@@ -77,7 +77,7 @@ def utilisation(view: LedgerView) -> ReportResult:
     return ReportResult(
         name="utilisation",
         title="Utilisation",
-        subtitle="What of the credit was used, and what expired",
+        subtitle="How much credit was used, and how much expired",
         columns=UTILISATION_COLUMNS,
         rows=tuple(sorted(rows, key=lambda row: tuple(map(str, (*row[:3], row[4], row[3]))))),
         totals=tuple(

@@ -1,1 +1,1 @@
-"""The member's pages under `/me`: what she can spend, what happened, and why."""
+"""The member's pages under `/me`: available credit, history, and explanations."""

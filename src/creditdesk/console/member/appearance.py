@@ -1,4 +1,4 @@
-"""Language and colours of a member's browser."""
+"""The language and colours of a member's pages, stored in the browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The member's history, and for each line why a credit paid or did not; its proof as a file."""
+"""The member's history, and for each line why a credit did or did not pay, and its proof as a file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def _why(page: MemberPage) -> Response:
 
 
 async def _decision(page: MemberPage, allocation_id: int | None) -> dict[str, Any] | None:
-    """The decision behind a line; None where there is none, or it is another customer's."""
+    """The decision behind a line; None if there is none, or if it is another customer's."""
     if allocation_id is None:
         return None
     try:
@@ -61,7 +61,7 @@ async def _decision(page: MemberPage, allocation_id: int | None) -> dict[str, An
 async def _explain(
     page: MemberPage, document: Mapping[str, Any]
 ) -> tuple[list[dict[str, str]], list[dict[str, str]], str]:
-    """The credits that paid, with how much of the price; the others with the reason; and what stayed unpaid."""
+    """The credits that paid, each with its part of the price; the others with the reason; and the unpaid rest."""
     currency = document["currency"]
     keys = {_credit_key(seen["credit"]) for seen in document["considered"]}
     names = await credits_of(page, keys)
@@ -94,7 +94,7 @@ def _credit_key(text: str) -> tuple[str, int]:
 
 
 async def _proof(page: MemberPage) -> Response:
-    """The proof of a line, which anybody can check with the published key of the ledger."""
+    """The proof of a line, which anyone can check with the published key of the ledger."""
     entry_id = page.request.path_params["line"]
     content = await page.client.get_file(f"/api/ledger/proofs/{entry_id}")
     headers = {**PAGE_HEADERS, "Content-Disposition": f'attachment; filename="proof-{entry_id}.json"'}

@@ -1,4 +1,4 @@
-"""The lines of a member's history as rows: when, what for, how much, and in words what it was."""
+"""The lines of a member's history as rows: time, purpose, amount and description."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from creditdesk.console.sources import SOURCE_TITLES
 
 HISTORY_PAGE_SIZE: Final = 20
 _WRITTEN_BY_JOBS: Final = frozenset({"renewed", "purchased", "reissued", "rolled_over", "expiry_run", "imported"})
-"""Causes whose entries have a reason that names records, which says nothing to a member."""
+"""Causes whose entries have a reason with record names, which are meaningless to a member."""
 _WITH_DECISION: Final = frozenset({"use", "hold"})
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """One line. `title` is what it was for, else what happened; `note` says the rest in words.
+    """One line. `title` is what it was for, else what happened; `note` has the details in words.
 
-    `why` is the page that explains it, empty where no decision stands behind it.
+    `why` is the page that explains it, empty without a decision.
     """
 
     id: int
@@ -46,7 +46,7 @@ class HistoryLine:
 
 
 async def find_history(page: MemberPage, number: int, size: int) -> RecordPage:
-    """A page of the customer's history, the latest line first. Raises ApiError."""
+    """A page of the customer's history, latest line first. Raises ApiError."""
     query = {"CoworkerId": page.customer["Id"], "page": number, "size": size}
     body = await page.client.get(MEMBER_HISTORY_PATH, query)
     records, total = body["Records"], body["TotalItems"]
@@ -56,13 +56,13 @@ async def find_history(page: MemberPage, number: int, size: int) -> RecordPage:
 
 
 async def find_line(page: MemberPage, entry_id: int) -> dict[str, Any] | None:
-    """One line of the member's history; None where it is not hers."""
+    """One line of the member's history; None if it is not hers."""
     body = await page.client.get(MEMBER_HISTORY_PATH, {"Id": entry_id})
     return body["Records"][0] if body["Records"] else None
 
 
 async def history_lines(page: MemberPage, records: Sequence[Mapping[str, Any]]) -> list[HistoryLine]:
-    """The rows of lines, each on the clock of its location."""
+    """The rows of lines, each in the time zone of its location."""
     own = {(each["CreditKind"], each["CreditId"]) for each in records if not each["OfTeam"]}
     credits_ = await credits_of(page, own)
     return [_line(page, each, credits_.get((each["CreditKind"], each["CreditId"]))) for each in records]

@@ -1,4 +1,4 @@
-"""Sign-in by a link: a page that asks, so that no preview of a message uses the link up."""
+"""Sign-in by a link: a page asks for confirmation, so that a message preview does not use the link."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def compose_link_mail(mail: LinkMail, sender: str, site_url: str, now: datetime)
     message["To"] = mail.recipient
     message["Date"] = format_header_date(now)
     message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2])
-    # No out-of-office notes for what a program sends (RFC 3834).
+    # Marks the message as automatic, so that no out-of-office note is sent (RFC 3834).
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(found.get_template("link_mail.txt").render(values))
     message.add_alternative(found.get_template("link_mail.html").render(values, language=language), subtype="html")

@@ -1,4 +1,4 @@
-"""The member's first page: what can be spent, what to use first, the team's credit, what happened last."""
+"""The member's first page: available credit, what to use first, the team's credit, the latest history."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def show_overview(page: MemberPage) -> Response:
 
 
 async def _records(page: MemberPage, balances: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, Any]]:
-    """The credits that still hold something, with the lists of what they pay for."""
+    """The credits with something left, with the lists of what they pay for."""
     found: dict[tuple[str, int], dict[str, Any]] = {}
     for kind, entity in CREDIT_ENTITIES.items():
         ids = [each["Id"] for each in balances if each["Kind"] == kind and Decimal(str(each["Remaining"])) > 0]
@@ -87,7 +87,7 @@ def _counted(page: MemberPage, record: Mapping[str, Any]) -> str:
 
 
 def _pays_for(page: MemberPage, kind: str, record: Mapping[str, Any]) -> str:
-    """The rules of a credit in words; of time credit its rate says it."""
+    """What a credit pays for, in words; for time credit its rate."""
     if kind != "money":
         return str(record.get("ExtraServiceName") or "")
     uses = [page.translate(text) for name, text in _PAYS_FOR if record.get(name)]

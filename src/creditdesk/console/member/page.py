@@ -1,4 +1,4 @@
-"""One request of a member's page: the customer that it shows, and how it is rendered."""
+"""The context of a request of a member's page: its customer and its rendering."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _TABS: Final = (
 
 @dataclass
 class MemberPage(ConsolePage):
-    """A page of one of the member's customers; `customers` are all of them, as the API shows them.
+    """A page about one of the member's customers; `customers` are all of them, as the API shows them.
 
-    A framed page stands in another site: it has no links to further pages, which need a session.
+    A framed page is shown in another site: it has no links to other pages, which need a session.
     """
 
     customers: list[dict[str, Any]] = field(default_factory=list)

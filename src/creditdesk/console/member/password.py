@@ -1,4 +1,4 @@
-"""A member's password: the first one after a sign-in link, or another one in place of the present."""
+"""A member's password: sets the first one after a sign-in link, or changes it."""
 
 from __future__ import annotations
 

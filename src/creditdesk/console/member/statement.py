@@ -1,4 +1,4 @@
-"""The member's statement: the existing report, limited to the own customer, as a page and as files."""
+"""The member's statement: the report, limited to the own customer, as a page and as files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _REPORT: Final = "/api/reports/statement"
 _DEFAULT_DAYS: Final = 90
 _FILES: Final = ("pdf", "csv", "xlsx")
 _BY_JOBS: Final = frozenset({"Granted", "Expired", "Rolled in", "Rolled out"})
-"""Movements whose description names records or nothing; the credit's name says more."""
+"""Movements whose description is empty or names records; the credit's name says more."""
 _MAX_ROWS: Final = 500
 
 
 async def _show(page: MemberPage) -> Response:
-    """The latest lines of the period; the files have all of them."""
+    """Shows the latest lines of the period; the files have all of them."""
     first, last = _period(page)
     report: dict[str, Any] = {"Rows": [], "Sections": []}
     error = None

@@ -1,4 +1,4 @@
-"""What happened to a member's credit, and why a credit did not pay, in plain words."""
+"""Texts for members: what happened to their credit, and why a credit did not pay."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ PLAIN_REASONS: Final = {
     "tentative": mark("The booking is not confirmed yet."),
     "credit_declined": mark("The booking is set not to use credit."),
     "booking_charge": mark("It is the charge of a booking, not credit."),
-    "no_grant": mark("It waits for a check by your space."),
+    "no_grant": mark("Your space has to check it first."),
     "not_shared": mark("Your team does not share it."),
     "other_location": mark("It is for another location."),
     "other_currency": mark("It is in another currency."),
     "expired": mark("It expires before then."),
-    "not_yet_valid": mark("It is not valid yet by then."),
+    "not_yet_valid": mark("It is not valid yet at that time."),
     "wrong_plan": mark("It is for customers of other plans."),
     "wrong_rate": mark("It is for other kinds of rooms or uses."),
     "not_for_bookings": mark("It is not for bookings."),
     "not_for_events": mark("It is not for events."),
     "wrong_resource_type": mark("It is for other kinds of rooms."),
     "wrong_event_category": mark("It is for other kinds of events."),
-    "not_universal": mark("It pays for bookings or events alone."),
-    "not_listed": mark("It is for certain items, and this is none of them."),
+    "not_universal": mark("It pays only for bookings or events."),
+    "not_listed": mark("It is for certain items, and this is not one of them."),
     "empty": mark("Nothing was left of it."),
     "member_cap": mark("You had reached the limit that your team set."),
-    "less_than_a_step": mark("Too little was left of it for one step of time."),
+    "less_than_a_step": mark("Too little was left for one interval of time."),
     "print_needs_whole": mark("Not enough was left to pay the whole print job."),
     "used_elsewhere": mark("It paid for something else that you bought at the same time."),
-    "not_needed": mark("It was not needed: credit before it paid everything."),
+    "not_needed": mark("It was not needed: other credit paid everything before it."),
 }
 """The reason codes of decisions, for the member (rules 12 to 21)."""
 UNIT_WORDS: Final = {
@@ -43,7 +43,7 @@ UNIT_WORDS: Final = {
     "four-week month": mark("months of four weeks"),
     "print": mark("prints"),
 }
-"""What one use of a credit is, by the names of pools and reports in the singular."""
+"""The plural of what one use of a credit is, by the singular names of pools and reports."""
 _PERIOD_WORDS: Final = ("minute", "day", "week", "month", "use", "four_week_month")
 FLOW_WORDS: Final = (
     mark("Granted"), mark("Rolled in"), mark("Given back"), mark("Adjusted"), mark("Used"), mark("Rolled out"),

@@ -1,4 +1,4 @@
-"""The user's own account: where it is signed in, and its password."""
+"""The user's own account: its sessions and its password."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def _end_session(page: ConsolePage) -> Response:
 
 
 async def _change_password(page: ConsolePage) -> Response:
-    """Sets another password, which ends every other session of the user."""
+    """Changes the password, which ends every other session of the user."""
     form = await page.form()
     if form.get("new") != form.get("again"):
         return await _account(page, ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, page.translate(NOT_THE_SAME)))

@@ -28,13 +28,13 @@ _DEFAULT_INTERVAL: Final = 15
 
 
 async def _index(page: ConsolePage) -> Response:
-    """What of the administration the user may see."""
+    """Shows the parts of the administration that the user may see."""
     is_full = page.principal.unrestricted
     entries = [
         (page.may(User, "list"), USERS_PATH, mark("Users"), mark("Who may sign in, where, with which roles.")),
         (page.may(UserRole, "list"), ROLES_PATH, mark("Roles"), mark("What each group of users may do.")),
         (page.may(Business, "list") and page.has_role(READ_ROLE), f"{ADMIN_PATH}/locations", mark("Locations"),
-         mark("Their clocks and booking intervals.")),
+         mark("Their time zones and booking intervals.")),
         (page.may(AuditRecord, "list"), f"{ADMIN_PATH}/audit", mark("Audit trail"),
          mark("Sign-ins and changes of users, roles and settings of locations.")),
         (is_full, f"{ADMIN_PATH}/imports", mark("Import"), mark("Records from CSV, XLSX and JSON files.")),

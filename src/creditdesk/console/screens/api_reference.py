@@ -1,4 +1,4 @@
-"""The API page: every call with its parameters and examples; what reads can be tried as the signed-in user."""
+"""The API page: every call with its parameters and examples; reads can be sent as the signed-in user."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _calls(context: _Hashable) -> dict[str, list[ApiCall]]:
 
 
 async def _all_calls(page: ConsolePage) -> dict[str, list[ApiCall]]:
-    # The document takes a third of a second.
+    # Building the document takes a third of a second, so it must not block the event loop.
     return await asyncio.to_thread(_calls, _Hashable(page.context))
 
 

@@ -1,4 +1,4 @@
-"""Bulk changes: rows from a list, a file or typed; a dry run of each; one confirmation; a result for each."""
+"""Bulk changes: rows from a list, a file or the keyboard; a dry run, one confirmation, and a result for each row."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def _index(page: ConsolePage) -> Response:
 
 
 async def _show(page: ConsolePage) -> Response:
-    """The form, with the records that a list's page chose."""
+    """The form, with the records that were chosen in a list."""
     act = _act(page)
     kind = _kind(page.request.query_params.get("kind"))
     ids = [value for name, value in page.query if name == "id" and record_number(value) is not None]
@@ -68,7 +68,7 @@ async def _show(page: ConsolePage) -> Response:
 
 
 async def _matching_ids(page: ConsolePage, act: BulkAct, kind: str) -> list[str]:
-    """The records that the filters of a list leave, the first MAX_TYPED_ROWS of them."""
+    """The first MAX_TYPED_ROWS records that match the filters of a list."""
     entity = Coworker if act.name == "grant" else CREDIT_ENTITIES[kind]
     own = {"matching", "kind", "id", "page", "size", "columns"}
     address = ListAddress(entity, tuple(pair for pair in page.query if pair[0].lower() not in own))
@@ -119,7 +119,7 @@ async def _results(
 async def _rows(
     page: ConsolePage, act: BulkAct, kind: str, fields: dict[str, str], upload: UploadForm
 ) -> list[BulkRow]:
-    """The rows as the API takes them, each on the clock of its location. Raises ApiError."""
+    """The rows for the API, with times in the time zone of each location. Raises ApiError."""
     try:
         if upload.file is not None:
             fields["rows"] = (await upload.file.read()).decode()
@@ -158,7 +158,7 @@ async def _complete_rows(
 def _grant_row(
     page: ConsolePage, kind: str, fields: Mapping[str, str], number: int, row: Mapping[str, str], emails: Mapping[str, int]
 ) -> BulkRow:  # fmt: skip
-    """A row completed by the form's values; any further column is a field of the credit."""
+    """A row completed with the form's values; any other column is a field of the credit."""
     known = {"coworkerid", "id", "email", "amount", "validfrom", "expiredate", "description", "businessid"}
     location = row.get("businessid") or fields.get("location", "")
     customer = (row.get("coworkerid") or row.get("id") or "").lstrip("#")
@@ -226,7 +226,7 @@ async def _name_rows(page: ConsolePage, act: BulkAct, kind: str, rows: Sequence[
 
 
 def _sums(rows: Sequence[BulkRow]) -> dict[str, Decimal]:
-    """By how much the rows together change what remains, by currency; what moves nothing is left out."""
+    """The sum by which the rows change what remains, by currency; leaves out sums of 0."""
     sums: dict[str, Decimal] = {}
     for row in rows:
         sums[row.currency] = sums.get(row.currency, Decimal(0)) + row.moved
@@ -234,7 +234,7 @@ def _sums(rows: Sequence[BulkRow]) -> dict[str, Decimal]:
 
 
 def _shared(act: BulkAct, fields: Mapping[str, str]) -> dict[str, Any]:
-    """What all rows of a request share."""
+    """The values that all rows of a request share."""
     shared: dict[str, Any] = {"Reason": fields.get("reason")}
     if act.name == "grant":
         shared |= {

@@ -1,4 +1,4 @@
-"""Closing months: their state by location, a preview, closing, and opening again with a reason."""
+"""Closing months: their state by location, a preview, closing, and reopening with a reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STATE_TEXTS: Final = {
     "covered": mark("Closed with a later month"),
     "reopened": mark("Opened again"),
 }
-REOPEN_REASON_NEEDED: Final = mark("Say why it is opened again: later reports of the month show it.")
+REOPEN_REASON_NEEDED: Final = mark("Say why it is reopened: later reports of the month show it.")
 
 
 async def _list(page: ConsolePage) -> Response:
@@ -42,7 +42,7 @@ async def _show(page: ConsolePage) -> Response:
 
 
 async def _month_page(page: ConsolePage, error: ApiError | None = None, reason_error: str = "") -> Response:
-    """What closing the month will do: what is not explained, how it moved, what is locked and written."""
+    """What closing the month will do: unexplained balances, the movements, what is locked and written."""
     location, month = _place(page)
     preview = await _preview(page)
     requested = {"LocationIds": str(location), "From": preview["From"], "To": preview["To"]}
@@ -94,7 +94,7 @@ async def _reopen(page: ConsolePage) -> Response:
 
 
 async def _refused(page: ConsolePage, error: ApiError) -> Response:
-    """The page again, with what the ledger says; errors that are no answer to the form are raised."""
+    """The page again, with the ledger's error; raises errors that do not concern the form."""
     if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT):
         raise error
     return await _month_page(page, error)

@@ -77,7 +77,7 @@ async def _run(page: ConsolePage) -> Response:
 
 
 async def _target(page: ConsolePage, entity: type[Entity], form: Mapping[str, Any]) -> str:
-    """The page to show after a command: the one it came from, or the list where the record is gone."""
+    """The page to show after a command: the one it came from, or the list if the record was deleted."""
     try:
         await _record(page, entity)
     except ApiError:

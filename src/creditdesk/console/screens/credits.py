@@ -1,4 +1,4 @@
-"""A credit: its amounts, its journal that adds up, and what can be done with it."""
+"""A credit: its amounts, its journal with a check that it adds up, and its actions."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ async def _lines(page: ConsolePage, kind: str, credit_id: int) -> RecordPage:
 
 
 def _adds_up(lines: RecordPage, remaining: Decimal) -> bool | None:
-    """Whether the lines sum to what remains; None where not all are on one page or none can be seen."""
+    """Whether the lines sum to what remains; None if not all of them are on the page, or none is visible."""
     if not lines.records or lines.total > len(lines.records):
         return None
     return sum(map(signed_amount, lines.records), Decimal(0)) == remaining
 
 
 def _points(lines: Sequence[Mapping[str, Any]]) -> list[BalancePoint]:
-    """The balances in order of time; lines that leave it are left out."""
+    """The balances in order of time, without lines that do not change the balance."""
     points: list[BalancePoint] = []
     for line in reversed(lines):
         at = as_instant(line["RecordedOn"])
@@ -113,7 +113,7 @@ def _limits(page: ConsolePage, kind: str, record: Mapping[str, Any]) -> list[str
 
 
 async def _proof(page: ConsolePage) -> Response:
-    """The proof of a line as a file; until the next checkpoint there is none."""
+    """The proof of a line as a file; not available before the next checkpoint."""
     proof = await page.client.get(f"/api/ledger/proofs/{page.request.path_params['line']}")
     name = f"proof-{page.request.path_params['line']}.json"
     headers = {**PAGE_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -152,7 +152,7 @@ async def _extend_effects(page: ConsolePage) -> Response:
 
 
 async def _extend(page: ConsolePage) -> Response:
-    """Moves the end of a credit, with a reason: a change of one row, as bulk changes make of many."""
+    """Moves the expiry of a credit, with a reason, by a bulk change of one row."""
     kind, record = await _read(page)
     form = await page.form()
     reason = str(form.get("Reason", "")).strip()

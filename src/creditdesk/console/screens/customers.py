@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 async def allowed(answer: Awaitable[T], default: T) -> T:
-    """The answer, or the default where the user lacks the role: a page shows what its user may see."""
+    """The answer, or the default if the user lacks the role: a page shows what its user may see."""
     try:
         return await answer
     except ApiError as error:
@@ -48,9 +48,9 @@ async def _show(page: ConsolePage) -> Response:
     customer_id = page.request.path_params["id"]
     at = page.request.query_params.get("at", "")
     query: dict[str, Any] = {"CoworkerId": customer_id, "Days": _EXPIRES_SOON_DAYS}
-    # The others say less clearly that the customer does not exist for this user.
+    # First, because the other calls report less clearly that the customer does not exist for this user.
     customer = await page.client.get(f"{Coworker.path()}/{customer_id}")
-    # Over a large ledger each of these reads the disk: at the same time they wait once.
+    # Concurrently, because over a large ledger each of these waits for the disk.
     balances, credits_, lines, pools = await asyncio.gather(
         allowed(page.client.get("/api/ledger/balances", query | ({"At": at} if at else {})), {"Value": []}),
         _credits(page, customer_id),
@@ -146,7 +146,7 @@ def _totals(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _spans(page: ConsolePage, rows: list[dict[str, Any]]) -> list[CreditSpan]:
-    """The latest credits as bars: those that can be spent first, then the most recent others."""
+    """The credits as bars: those that can be spent, then the most recent others."""
     ordered = sorted(rows, key=lambda row: (_STATES.index(row["state"]), row["expires"] or "9999"))
     spans = []
     for row in ordered[:_MAX_SPANS]:

@@ -1,4 +1,4 @@
-"""What does not explain itself: exceptions by kind, what to do about them, and who accepted which."""
+"""Exceptions by kind, with what to do about them and who accepted which."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXCEPTIONS_PATH: Final = "/console/exceptions"
 SEVERITIES: Final = {"high": mark("High"), "medium": mark("Medium"), "low": mark("Low")}
 NOTE_NEEDED: Final = mark("Say why it is accepted: others read the note.")
 MAX_ENTRIES_COUNTED_UNASKED: Final = 200_000
-"""Entries of the journal up to which exceptions are found within some seconds."""
+"""The number of journal entries up to which exceptions are found within some seconds."""
 
 _SHOWN_OF_A_GROUP: Final = 5
 _SHOWN_OF_ONE: Final = 200
@@ -86,9 +86,9 @@ async def _show(page: ConsolePage) -> Response:
 
 
 async def _count(page: ConsolePage) -> Response:
-    """How many are open; counted when the page is there already, as it reads the whole journal.
+    """The number of open exceptions; loaded after the page, because it reads the whole journal.
 
-    Over a large journal they are not counted unasked, each time that somebody opens the first page.
+    Over a large journal it is not counted each time that somebody opens the first page.
     """
     address = ListAddress(JournalLine, (("size", "1"),))
     entries = await allowed(page.client.find(JournalLine.path(), with_location(page, address)), RecordPage([], 0))
@@ -114,7 +114,7 @@ async def _groups(page: ConsolePage, rows: list[dict[str, Any]], most: int) -> l
 
 
 async def _customer_names(page: ConsolePage, rows: list[dict[str, Any]]) -> Mapping[int, str]:
-    """The names of the customers, where the user may read them; the report names those of credits alone."""
+    """The names of the customers that the user may read; the report has only the names of credits' owners."""
     ids = sorted({row["CustomerId"] for row in rows if row["CustomerId"] and not row["Customer"]})
     if not ids or not page.may(Coworker, "get"):
         return {}

@@ -1,4 +1,4 @@
-"""A grant to a customer: how much, for what, how long, and why; before → after while it is filled in."""
+"""Grants credit to a customer: amount, purpose, validity and reason, with before → after while it is filled in."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def _grant(page: ConsolePage) -> Response:
 
 
 async def _state_funding(page: ConsolePage, kind: str, credit_id: int, form: Mapping[str, Any]) -> str:
-    """States where the new credit comes from; returns the notice. The grant stands either way."""
+    """Sets the funding of the new credit and returns the notice. The grant is kept either way."""
     stated = {"Funding": form["funding"], "PricePaid": form.get("price"), "Reason": form["Description"]}
     sent = {name: value for name, value in stated.items() if value}
     path, key = CREDIT_ENTITIES[kind].path(), f"{form.get('key', '')}-funding"
@@ -92,7 +92,7 @@ async def _read(page: ConsolePage) -> tuple[str, dict[str, Any]]:
 
 
 def _body(page: ConsolePage, kind: str, customer: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str, Any]:
-    """The new credit as the API takes it; dates are on the location's clock."""
+    """The new credit for the API; dates are in the location's time zone."""
     location = str(form.get("location", ""))
     formatter = page.format_at(record_number(location))
     instant = CONTROLS[DateTime].to_api
@@ -121,7 +121,7 @@ async def _changes(page: ConsolePage, kind: str, customer_id: int, form: Mapping
         if each["Kind"] == kind and (kind == "time" or location is None or each["CurrencyCode"] == location.currency)
     ]
     before = sum(same, Decimal(0))
-    problem = mark("A grant is more than nothing.") if amount <= 0 else ""
+    problem = mark("The amount must be greater than zero.") if amount <= 0 else ""
     return [ValueChange(mark("Can spend"), before, before + amount, problem)]
 
 

@@ -1,6 +1,6 @@
-"""The import desk: upload a file, say what its columns are, look at a check, import, take back.
+"""The import desk: upload a file, map its columns, check, import, take back.
 
-The file is stored once; the page of its import shows what is next, and how far it is while it runs.
+The file is stored once; the page of its import shows the next step, and the progress while it runs.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _text_of(error: ApiError) -> str:
 
 
 async def _batch(page: ConsolePage) -> Response:
-    """What is next for a file: its columns, or how far it is and its result."""
+    """The next step for a file: its columns, or the progress and the result."""
     _require(page)
     return await _render(page)
 
@@ -108,7 +108,7 @@ def _entity(page: ConsolePage, batch: Mapping[str, Any]) -> type[Entity]:
 
 
 async def _act(page: ConsolePage) -> Response:
-    """Checks, imports or takes back; the page then shows how far that is."""
+    """Starts to check, import or take back; the page then shows the progress."""
     _require(page)
     act, batch_id = page.request.path_params["act"], page.request.path_params["id"]
     if act not in _ACTS:

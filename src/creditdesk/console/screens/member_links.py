@@ -1,4 +1,4 @@
-"""A link for a customer, who then reaches her own page: to sign in once, or for a frame in another site."""
+"""A link for a customer to her own page: to sign in once, or for a frame in another site."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REQUEST_TEXTS: Final = {
     "sent": mark("Sent"),
     "failed": mark("Not sent"),
 }
-"""What became of a link by e-mail."""
+"""The states of a link by e-mail."""
 _DEFAULT_MINUTES: Final = 24 * 60
 
 
@@ -31,7 +31,7 @@ async def _show(page: ConsolePage) -> Response:
 
 
 async def _create(page: ConsolePage) -> Response:
-    """Creates a link and shows it this once: it is kept nowhere."""
+    """Creates a link and shows it once; it is not stored."""
     form = await page.form()
     body = {
         "CoworkerId": page.request.path_params["id"],
@@ -51,7 +51,7 @@ async def _create(page: ConsolePage) -> Response:
 
 
 async def _send(page: ConsolePage, body: dict[str, Any], language: str) -> Response:
-    """Lets the link be sent by e-mail; the operator never sees it."""
+    """Requests that the link is sent by e-mail; the operator never sees it."""
     chosen = {**body, "Purpose": "sign-in", "Language": language}
     try:
         sent = (await page.client.post(SEND_LINK_PATH, chosen))["Value"]
@@ -63,7 +63,7 @@ async def _send(page: ConsolePage, body: dict[str, Any], language: str) -> Respo
 
 
 async def link_requests(page: ConsolePage, customer_id: int) -> list[dict[str, Any]]:
-    """What became of the customer's links by e-mail; nothing where none are sent, or the user may send none."""
+    """The states of the customer's links by e-mail; none if none can be sent, or the user may not send any."""
     if not (page.sends_links and page.may(Coworker, "update")):
         return []
     found = await page.client.get(OWN_LINK_PATH, {"CoworkerId": customer_id})

@@ -1,4 +1,4 @@
-"""What the credit comes to now, for the first page: never added across units."""
+"""The outstanding amounts of now for the first page, never added across units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OUTSTANDING_PATH: Final = "/console/outstanding"
 
 
 async def _show(page: ConsolePage) -> Response:
-    """A part of the first page, computed when that is there already, as it adds up every credit."""
+    """A part of the first page, loaded after it, because it adds up every credit."""
     query = {"LocationIds": page.location.id} if page.location else {}
     report = await page.client.get("/api/reports/ageing", {**query, "Page": 1, "Size": 1})
     return page.render("outstanding_figures.html", figures=[_figure(page, row) for row in report["Totals"]])

@@ -15,7 +15,7 @@ MONTHS: Final = 24
 
 
 async def _show(page: ConsolePage) -> Response:
-    """A page, and a part of the first page that is computed when that is there already."""
+    """A page, and a part of the first page that is loaded after it."""
     today = page.now.astimezone(page.format.zone).date()
     firsts = [today.replace(day=1)]
     while len(firsts) < MONTHS:

@@ -1,4 +1,4 @@
-"""The list of any entity, from its declaration: filters, order, pages, columns, and the file of a view."""
+"""The list of any entity, from its declaration: filters, order, pages and columns."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def _list(page: ConsolePage) -> Response:
 
 
 async def _find(page: ConsolePage, address: ListAddress) -> tuple[RecordPage, ApiError | None]:
-    """The page of the list, or what is wrong with its address."""
+    """The page of the list, or the error of its address."""
     try:
         return await page.client.find(address.entity.path(), with_location(page, address)), None
     except ApiError as error:
@@ -136,7 +136,7 @@ def _bulk_acts(page: ConsolePage, entity: type[Entity]) -> list[BulkAct]:
 
 
 def with_location(page: ConsolePage, address: ListAddress) -> list[tuple[str, str]]:
-    """The API's parameters, limited to the chosen location unless the address says which."""
+    """The API's parameters, limited to the chosen location unless the address names one."""
     pairs, entity = address.api_pairs, address.entity
     if page.location is None or entity.scope is None:
         return pairs
@@ -166,7 +166,7 @@ def _row(
 
 
 async def _chip_value(page: ConsolePage, chip: FilterChip) -> str:
-    """What a filter compares with; a reference is called by its name where the user may read it."""
+    """The value of a filter; a reference is shown by name if the user may read it."""
     field = chip.column.field
     if not (isinstance(field, Reference) and field.is_local and record_number(chip.value) is not None):
         return dict(_value_choices(page, chip.column)).get(chip.value.lower(), chip.value)
@@ -200,7 +200,7 @@ async def _add_filter(page: ConsolePage) -> Response:
     try:
         name, value = filter_pair(entity, column, chosen.get("operator", ""), chosen.get("value", "").strip())
     except KeyError:
-        # Not every column has a range: the nearest comparison is the equality.
+        # Not every column has ranges; equality is the nearest comparison.
         name, value = filter_pair(entity, column, "is", chosen.get("value", "").strip())
     return _to_list(page, entity, address.with_values(**{name: value}))
 
@@ -232,7 +232,7 @@ async def _choose_columns(page: ConsolePage) -> Response:
 
 
 async def _jump(page: ConsolePage) -> Response:
-    """Shows the page on which a date begins, by counting what comes before it."""
+    """Shows the page on which a date begins, by counting the records before it."""
     entity = entity_of_path(page)
     address = ListAddress(entity, tuple(pair for pair in page.query if pair[0] not in ("date", "column")))
     column = entity.meta().columns.get(page.request.query_params.get("column", ""))

@@ -28,12 +28,12 @@ from creditdesk.schema.errors import NotFound, PermissionDenied
 
 MAX_REFERENCE_CHOICES: Final = 200
 _MAX_FIRST_FIELDS: Final = 14
-_CHANGED_MEANWHILE: Final = mark("Somebody changed this record meanwhile. Compare before you save again.")
+_CHANGED_MEANWHILE: Final = mark("Somebody has changed this record in the meantime. Compare before you save again.")
 _TOO_MANY_ROWS: Final = mark("A file has at most %(most)s rows, and this list has %(total)s. Add a filter.")
 
 
 def record_name(page: ConsolePage, entity: type[Entity], record: Mapping[str, Any]) -> str:
-    """What a record is called in headings: its label, else its kind and number."""
+    """The name of a record in headings: its label, else its kind and number."""
     label = record.get("ToStringText") or ""
     return (
         str(label) if label and not label.startswith("#") else f"{entity_title(entity, page.language)} #{record['Id']}"
@@ -82,7 +82,7 @@ def _own_screen(entity: type[Entity], record_id: int) -> str:
 
 
 async def _commands(page: ConsolePage, entity: type[Entity]) -> list[tuple[str, str]]:
-    """Key and name of the commands of the entity, for those who may run one."""
+    """Key and name of the entity's commands that the user may run."""
     if not page.may(entity, "update"):
         return []
     listed = page.context.actions.get(entity.__name__, ())
@@ -127,7 +127,7 @@ async def _update(page: ConsolePage) -> Response:
 
 
 def _fields_only(error: ApiError) -> ApiError:
-    """The error where a form can show it. Raises any other."""
+    """The error, if a form can show it. Raises any other."""
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
         raise error
     return error
@@ -170,7 +170,7 @@ def _form_columns(entity: type[Entity], *, creating: bool) -> list[Column]:
 def _body(
     page: ConsolePage, entity: type[Entity], form: Mapping[str, Any], record: Mapping[str, Any], *, creating: bool
 ) -> dict[str, Any]:
-    """The body of a write: the record as it stands, with what the form has. A PUT replaces a record."""
+    """The body of a write: the stored record with the form's values, because a PUT replaces a record."""
     formatter = page.format_at(record.get("BusinessId"))
     body: dict[str, Any] = {}
     for column in _form_columns(entity, creating=creating):
@@ -217,7 +217,7 @@ async def _form(
 
 
 async def _reference_options(page: ConsolePage, fields: list[FormField]) -> dict[str, list[tuple[str, str]]]:
-    """The records that the first fields may refer to, where they are few and the user may list them."""
+    """The records that the first fields may refer to, if they are few and the user may list them."""
     found: dict[str, list[tuple[str, str]]] = {}
     for name in {field.target for field in fields if field.target}:
         target = entity_by_name(name)
@@ -233,7 +233,7 @@ async def _reference_options(page: ConsolePage, fields: list[FormField]) -> dict
 
 
 async def _export(page: ConsolePage) -> Response:
-    """The view as a file; refused where it is too long, not cut."""
+    """The view as a file; one that is too long is refused, not cut."""
     entity = entity_of_path(page)
     address = ListAddress(entity, tuple(page.query))
     query = with_location(page, address)

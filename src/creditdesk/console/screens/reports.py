@@ -1,4 +1,4 @@
-"""Reports: what each is requested for, its table with totals and tie-out, and its files."""
+"""Reports: the form, the tables with totals and tie-out, and the files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def _index(page: ConsolePage) -> Response:
 
 
 async def _show(page: ConsolePage) -> Response:
-    """The form and the report of the address; without parameters that of this month."""
+    """The form and the report of the address; without parameters, of this month."""
     name, form = _report_of_path(page)
     values = dict(page.query) or default_values(page, form)
     if values.get(CUSTOMER_TEXT, "").strip():
@@ -85,7 +85,7 @@ def _tables(
 
 
 def _pages(document: Mapping[str, Any], number: str) -> RecordPage:
-    """Where the shown rows are among all."""
+    """The position of the shown rows among all rows."""
     at, total = int(Decimal(number or 1)), document["RowCount"]
     first = (at - 1) * PAGE_ROWS
     return RecordPage(
@@ -94,7 +94,7 @@ def _pages(document: Mapping[str, Any], number: str) -> RecordPage:
 
 
 async def _choose_customer(page: ConsolePage, name: str, values: Mapping[str, str]) -> Response:
-    """Leads to the report of the customer with the entered number or name, or asks which of several."""
+    """Redirects to the report of the customer with the entered number or name, or offers a choice of several."""
     text = values[CUSTOMER_TEXT].strip()
     number = text.rpartition("#")[2] if "#" in text else text
     if number.isascii() and number.isdecimal():
@@ -112,7 +112,7 @@ async def _choose_customer(page: ConsolePage, name: str, values: Mapping[str, st
 
 
 async def _customer_text(page: ConsolePage, customer_id: str) -> str:
-    """The customer as the form shows it: by name where the user may read it, with the number."""
+    """The customer as the form shows it: the name, if the user may read it, and the number."""
     if not customer_id:
         return ""
     try:
@@ -146,7 +146,7 @@ def _api_path(name: str) -> str:
 
 
 def _changed(values: Mapping[str, str], changes: Mapping[str, str | None]) -> str:
-    """The address of the same report with other parameters; it has at least one, or the default would hold."""
+    """The address of the same report with other parameters; at least one, or the defaults would apply."""
     merged = {**values, CUSTOMER_TEXT: "", _PAGE: "", **changes}
     return urlencode({name: value for name, value in merged.items() if value} or {"To": ""})
 

@@ -33,7 +33,7 @@ _MAX_TEXT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One result: its name, its page, and what tells it from others of that name."""
+    """One result: its name, its page, and a note that distinguishes it from others of that name."""
 
     text: str
     path: str
@@ -43,7 +43,7 @@ class SearchHit:
 async def _search(page: ConsolePage) -> Response:
     text = _searched_text(page)
     groups = await _groups(page, text) if text else []
-    # Descriptions have no index: over a million credits the page would wait half a second for them.
+    # Descriptions are not indexed: over a million credits they would delay the page by half a second.
     is_text = bool(text) and not _by_number(text.lstrip("#"))
     described = _described_credits(text) if is_text and page.may(CoworkerBookingCredit, "list") else ""
     template = "search_results.html" if page.is_fragment else "search.html"
@@ -51,7 +51,7 @@ async def _search(page: ConsolePage) -> Response:
 
 
 async def _search_descriptions(page: ConsolePage) -> Response:
-    """The credits whose description contains the text: the part of the results that follows the others."""
+    """The credits whose description contains the text: a part of the results that is loaded later."""
     text = _searched_text(page)
     if not page.is_fragment:
         return page.redirect(_described_credits(text))

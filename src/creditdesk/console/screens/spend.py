@@ -1,4 +1,4 @@
-"""The spend desk: who pays for what; a preview of every credit before and after; then pay or hold."""
+"""The spend desk: choose customer and items, preview every credit before and after, then pay or hold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTHING_CHOSEN: Final = mark("Choose what is paid: a booking, a charge or a prin
 
 
 async def _show(page: ConsolePage) -> Response:
-    """Without a customer the search for one; with one what can be paid."""
+    """Without a customer, the search for one; with one, the items that can be paid for."""
     wanted = record_number(page.request.query_params.get("customer"))
     if wanted is None:
         return await _choose_customer(page)
@@ -104,7 +104,7 @@ async def _open_bookings(page: ConsolePage, customer_id: int) -> list[dict[str, 
 
 
 async def _decide(page: ConsolePage, form: Mapping[str, Any]) -> list[ItemView]:
-    """What a spend would do now; nothing where nothing is chosen. Raises ApiError."""
+    """What a spend would do now; None if nothing is chosen. Raises ApiError."""
     basket = _basket(page, form)
     if not basket["Sources"]:
         return []

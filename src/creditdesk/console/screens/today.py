@@ -1,4 +1,4 @@
-"""Today: what the credit comes to, what needs somebody, and the latest changes by hand."""
+"""The first page: outstanding amounts, open tasks, and the latest manual changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CountedList:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something that needs somebody, and where it is done; `total` is None until it is counted."""
+    """An open task and its page; `total` is None until it is counted."""
 
     title: str
     path: str
@@ -60,7 +60,7 @@ class Task:
 
 
 async def _today(page: ConsolePage) -> Response:
-    """The page without its totals, which follow: over a large ledger they take a while."""
+    """The page without its totals, which are loaded later: over a large ledger they take a while."""
     lines = await _latest_changes(page)
     return page.render(
         "today.html",
@@ -79,7 +79,7 @@ async def _counted_figures(page: ConsolePage) -> Response:
 
 
 async def _counted_tasks(page: ConsolePage) -> Response:
-    """What needs somebody; nothing of what does not."""
+    """The open tasks, without those whose total is 0."""
     counted, jobs = await asyncio.gather(_count(page, _neglected(page)), _failed_jobs(page))
     tasks = [*(Task(each.title, each.path, each.note, each.total) for each in counted), jobs]
     return page.render(
@@ -120,7 +120,7 @@ def _figures(page: ConsolePage) -> tuple[CountedList, ...]:
 
 
 def _neglected(page: ConsolePage) -> tuple[CountedList, ...]:
-    """What somebody should look at, of the last month: a range of dates that an index finds."""
+    """Neglected records of the last month, which an index finds by date."""
     now = page.now.replace(microsecond=0)
     since = _utc(now - timedelta(days=LOOK_BACK_DAYS))
     overrides = {"JournalLine_Override": "true", "from_JournalLine_RecordedOn": since}
@@ -156,13 +156,13 @@ async def _failed_jobs(page: ConsolePage) -> Task:
 
 
 async def _due_count(page: ConsolePage) -> Response:
-    """How many renewals are due; counted when the page is there already, as it reads every contract."""
+    """The number of due renewals; loaded after the page, because it reads every contract."""
     due = await page.client.get("/api/ledger/renewals", {"size": "1"})
     return page.render("task_count.html", total=due["TotalItems"])
 
 
 async def _latest_changes(page: ConsolePage) -> list[dict[str, Any]]:
-    """The latest lines that people made by hand: adjustments and voids, else the latest of all."""
+    """The latest manual lines: adjustments and voids, else the latest lines of all."""
     if not page.has_role(READ_ROLE):
         return []
     address = ListAddress(JournalLine, (("orderby", "RecordedOn"), ("dir", "descending"), ("size", str(_LATEST_LINES))))
@@ -171,7 +171,7 @@ async def _latest_changes(page: ConsolePage) -> list[dict[str, Any]]:
 
 
 async def _renewals(page: ConsolePage) -> Response:
-    """What is due; a run grants it, once."""
+    """The due renewals, and a button that grants them."""
     due = await page.client.get("/api/ledger/renewals", {"size": "200"})
     return page.render("renewals.html", due=due["Records"], total=due["TotalItems"])
 

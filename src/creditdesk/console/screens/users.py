@@ -168,7 +168,7 @@ def _require(page: ConsolePage) -> None:
 
 
 def shown_error(error: ApiError) -> ApiError:
-    """The error, to be shown beside the form. Raises it where it is none of the form's."""
+    """The error, to be shown with the form. Raises it if it does not concern the form."""
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.UNAUTHORIZED:
         raise error
     return error

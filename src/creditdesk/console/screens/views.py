@@ -86,7 +86,7 @@ def _entity(page: ConsolePage, name: str) -> type[Entity]:
 
 
 def _body(form: Mapping[str, Any]) -> dict[str, Any]:
-    """The API's values of the fields that the form has."""
+    """The API's values for the fields of the form."""
     body = sharing(str(form["audience"])) if "audience" in form else {}
     sent = {"Name": "name", "Query": "query"}
     return body | {name: str(form[field]) for name, field in sent.items() if field in form}
@@ -95,7 +95,7 @@ def _body(form: Mapping[str, Any]) -> dict[str, Any]:
 async def _form(
     page: ConsolePage, entity: type[Entity], view: Mapping[str, Any], audience: str, error: ApiError | None = None
 ) -> Response:
-    """The form with what is wrong beside its field. Raises an error that no form can show."""
+    """The form with each error beside its field. Raises an error that no form can show."""
     if error is not None and error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
         raise error
     address = ListAddress(entity, tuple(parse_qsl(view["Query"])))

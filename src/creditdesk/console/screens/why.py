@@ -37,7 +37,7 @@ async def _why(page: ConsolePage) -> Response:
 
 
 async def _decision(page: ConsolePage, allocation_id: int | None) -> dict[str, Any] | None:
-    """The decision behind a line; None where there is none, or it is of a location that the user does not see."""
+    """The decision behind a line; None if there is none, or if it is of a location that the user does not see."""
     if allocation_id is None:
         return None
     try:

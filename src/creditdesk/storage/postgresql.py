@@ -30,7 +30,7 @@ from creditdesk.storage.pool import CANCEL_SECONDS, ConnectionPool, StatementCan
 from creditdesk.storage.queries import Statements
 from creditdesk.storage.role_settings import CONNECTION_SETTINGS
 from creditdesk.storage.row_encoding import EncodedRows, encode_inserts, encode_updates
-from creditdesk.storage.row_statements import insert_arrays, update_arrays
+from creditdesk.storage.row_statements import insert_many, update_many
 from creditdesk.storage.session import (
     LOST_RACE,
     NO_ROOM,
@@ -156,13 +156,15 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
             )
             return
         await self._lock_sources([rows])
-        await self._execute("insert", rows, insert_arrays)
+        await self._execute("insert", rows, insert_many)
 
     async def update_rows(self, rows: EncodedRows) -> None:
-        await self._execute("update", rows, update_arrays)
+        await self._execute("update", rows, update_many)
 
     async def _execute(self, kind: str, rows: EncodedRows, compose: Callable[[EncodedRows], Fragment]) -> None:
-        statement = self.statements.statement((kind, rows.shape), lambda: compose(rows).numbered(self.dialect))
+        statement = self.statements.statement(
+            (kind, rows.shape, rows.is_single), lambda: compose(rows).numbered(self.dialect)
+        )
         await self.connection.execute(statement.text, *statement.bind((rows,)).values)
 
     async def write(
@@ -178,7 +180,7 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
             ids = given_ids(each)
             rows = encode_inserts(self.statements, each.entity, ids, each.records)
             encoded.append(("insert" if ids else "insert with new ids", rows))
-        key = ("write", tuple((kind, rows.shape) for kind, rows in encoded), returning)
+        key = ("write", tuple((kind, rows.shape, rows.is_single) for kind, rows in encoded), returning)
         statement = self.statements.statement(key, lambda: self._write_all(encoded, returning))
         await self._lock_sources([rows for kind, rows in encoded if kind != "update"])
         bound = statement.bind([rows for _, rows in encoded])
@@ -193,9 +195,9 @@ class PostgreSQLWriteSession(PostgreSQLReadSession, BaseWriteSession):
         ctes: list[Fragment] = []
         for number, (kind, rows) in enumerate(encoded):
             if kind == "update":
-                cte = update_arrays(rows, number)
+                cte = update_many(rows, number)
             else:
-                cte = insert_arrays(rows, number, new_ids=kind == "insert with new ids")
+                cte = insert_many(rows, number, new_ids=kind == "insert with new ids")
                 if returning and rows.table == table_name(returning):
                     cte += Fragment(" RETURNING *")
                     select = self.statements.select_records(returning, f"w{number}")

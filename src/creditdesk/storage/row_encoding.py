@@ -40,6 +40,10 @@ class EncodedRows:
     denormalized: tuple[Denormalization, ...] = ()
 
     @property
+    def is_single(self) -> bool:
+        return len(self.values[0]) == 1
+
+    @property
     def shape(self) -> tuple[Any, ...]:
         """The key of the text of a statement over these rows."""
         references = (each.reference_column for each in self.denormalized)

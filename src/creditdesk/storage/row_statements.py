@@ -1,4 +1,4 @@
-"""INSERT and UPDATE of encoded rows: SQLite executes them row by row, PostgreSQL over arrays."""
+"""INSERT and UPDATE of encoded rows: SQLite executes them row by row, PostgreSQL many at once."""
 
 from __future__ import annotations
 
@@ -32,43 +32,47 @@ def _row_parameters(rows: EncodedRows) -> tuple[Parameter, ...]:
     return tuple(Parameter(column.name, i) for i, column in enumerate(rows.columns))
 
 
-def insert_arrays(rows: EncodedRows, argument: int = 0, *, new_ids: bool = False) -> Fragment:
-    """INSERT of many rows with their denormalized values.
+def insert_many(rows: EncodedRows, argument: int = 0, *, new_ids: bool = False) -> Fragment:
+    """INSERT of any number of rows with their denormalized values.
 
     The argument at this position is the rows. With `new_ids` the database assigns their ids.
     """
     key, next_id = ("id, ", f"nextval('{rows.table}_ids'), ") if new_ids else ("", "")
-    arrays = _arrays(rows, argument)
+    given = _given_rows(rows, argument)
     own = ", ".join(column.name for column in rows.columns)
     names, values, joins = _source_values(rows, lambda column: f"v.{column}")
     return Fragment(
         f"INSERT INTO {rows.table} ({', '.join((key + own, *names))}) "
-        f"SELECT {', '.join((next_id + 'v.*', *values))} FROM "
-        f"unnest({arrays.text}) AS v ({own}){joins}",
-        arrays.parameters,
+        f"SELECT {', '.join((next_id + 'v.*', *values))} FROM {given.text} AS v ({own}){joins}",
+        given.parameters,
     )
 
 
-def update_arrays(rows: EncodedRows, argument: int = 0) -> Fragment:
-    """UPDATE of many rows by their ids, which are the first column; the argument is the rows."""
-    arrays = _arrays(rows, argument)
+def update_many(rows: EncodedRows, argument: int = 0) -> Fragment:
+    """UPDATE of any number of rows by their ids, which are the first column; the argument is the rows."""
+    given = _given_rows(rows, argument)
     names = [column.name for column in rows.columns]
     sets = ", ".join(f"{name} = v.{name}" for name in names[1:])
     return Fragment(
-        f"UPDATE {rows.table} AS t SET {sets} FROM unnest({arrays.text}) AS v ({', '.join(names)}) WHERE t.id = v.id",
-        arrays.parameters,
+        f"UPDATE {rows.table} AS t SET {sets} FROM {given.text} AS v ({', '.join(names)}) WHERE t.id = v.id",
+        given.parameters,
     )
 
 
-def _arrays(rows: EncodedRows, argument: int) -> Fragment:
-    def array(position: int, name: str, sql_type: str) -> Fragment:
-        def values(each: EncodedRows) -> list[Any]:
-            return each.values[position]
+def _given_rows(rows: EncodedRows, argument: int) -> Fragment:
+    """The rows as a table: one array for each column; of a single row its values, which cost half as much."""
+    single = rows.is_single
+
+    def column_values(position: int, name: str, sql_type: str) -> Fragment:
+        def values(each: EncodedRows) -> Any:
+            return each.values[position][0] if single else each.values[position]
 
         parameter = Parameter(f"rows_{argument}_{name}", argument, values)
-        return Fragment(f"{parameter}::{sql_type}[]", (parameter,))
+        return Fragment(f"{parameter}::{sql_type}{'' if single else '[]'}", (parameter,))
 
-    return Fragment.join(", ", (array(i, column.name, column.sql_type) for i, column in enumerate(rows.columns)))
+    listed = Fragment.join(", ", (column_values(i, c.name, c.sql_type) for i, c in enumerate(rows.columns)))
+    opening = "(SELECT " if single else "unnest("
+    return Fragment(opening) + listed + Fragment(")")
 
 
 def _source_values(rows: EncodedRows, reference: Callable[[str], str]) -> tuple[Sequence[str], Sequence[str], str]:

@@ -1,1 +1,1 @@
-"""A made-up operator with a history; one seed always gives the same records."""
+"""A generated operator with a history; the same seed always gives the same records."""

@@ -35,7 +35,7 @@ LAST_NAMES = (
     "Jansen", "Kowalski", "Lund", "Moreau", "Novak", "Okafor", "Petrov", "Rossi", "Šimić",
 )  # fmt: skip
 MAX_BILLING_DAY = 28
-"""The last day that every month has."""
+"""The last day of the month that exists in every month."""
 MONEY_SHARE, TIME_SHARE = 0.7, 0.22
 USES_PER_MONEY_CREDIT, USES_PER_TIME_CREDIT = 12, 15
 """About how many uses a credit has paid."""
@@ -142,7 +142,7 @@ def _use_times(factory: RecordFactory, count: int, each: int) -> list[list[datet
 
 
 class _CustomerActivity:
-    """Creates the bookings, tickets and purchases that credit paid."""
+    """Creates the bookings, tickets and purchases that credit paid for."""
 
     def __init__(self, factory: RecordFactory, location: DemoLocation, customer: Record) -> None:
         self.factory, self.location, self.customer = factory, location, customer
@@ -164,7 +164,7 @@ class _CustomerActivity:
         return PlannedUse(at, minutes, {"BookingId": booking["Id"]})
 
     def _booking(self, at: datetime, *, meeting_room: bool) -> Record:
-        """A new booking, or sometimes the latest one, as several credits may pay for one."""
+        """A new booking, or sometimes the latest one, because several credits may pay for one booking."""
         if not meeting_room and self.latest is not None and self.factory.random.random() < 0.4:
             return self.latest
         room = self.factory.choice(self.location.rooms[:4] if meeting_room else self.location.rooms)

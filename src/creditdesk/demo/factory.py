@@ -23,7 +23,7 @@ RecordsByEntity = dict[type[Entity], list[Record]]
 class RecordFactory:
     """Creates complete records and collects them by entity until they are taken.
 
-    They are of the 18 months before `until`. `far_future` is after any day on which the demo is used.
+    Records are dated in the 18 months before `until`. `far_future` is later than any use of the demo.
     """
 
     def __init__(self, seed: int, until: date = DEFAULT_UNTIL) -> None:

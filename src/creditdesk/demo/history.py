@@ -1,4 +1,4 @@
-"""Credits of every kind with the uses that they paid; the balance is what the uses leave."""
+"""Creates credits of every kind with their uses; the balance is what the uses leave."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from creditdesk.ledger.rules.funding import UNKNOWN_FUNDING, Funding, FundingKin
 from creditdesk.schema.entity import Record
 
 LAST_DAYS: Final = timedelta(days=3)
-"""Around the end of the demo, in which no credit of its customers expires."""
+"""The time around the end of the demo in which no credit of its customers expires."""
 
 
 @dataclass(frozen=True, slots=True)

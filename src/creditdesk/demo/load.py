@@ -39,7 +39,7 @@ USES_PER_CUSTOMER: Final = 40
 ROWS_PER_BATCH: Final = 20_000
 TEAM_SIZE: Final = 5
 MIN_USES_FOR_PROCESS: Final = 30_000
-"""Starting a process takes about a second."""
+"""The number of uses from which a second process is worth its start, which takes about a second."""
 USE_HISTORIES: Final = (CoworkerBookingCreditUseHistory, CoworkerExtraServiceUseHistory)
 CUSTOMER_ENTITIES: Final[tuple[type[Entity], ...]] = (
     Coworker,
@@ -60,7 +60,7 @@ CUSTOMER_ENTITIES: Final[tuple[type[Entity], ...]] = (
 
 
 class DatabaseNotEmpty(Exception):
-    """The database already holds records that the demo would mix with."""
+    """The database already has records, with which the demo would mix."""
 
 
 async def load_demo(

@@ -1,7 +1,7 @@
-"""What staff and members did in the last weeks of the demo, executed as the server executes it.
+"""The acts of staff and members in the last weeks of the demo, executed as the server executes them.
 
-Each act is a transaction of its own at an instant of its own, so entries, decisions and holds are those
-that requests would have written.
+Each act is a transaction at an instant of its own, so entries, decisions and holds are those that requests would have
+written.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class _RecentActivity:
         await self._hold("Mara Lind", 3, until=self.factory.ends + timedelta(days=14))
 
     async def plant_unexplained_balances(self) -> None:
-        """Two balances that no entry explains, as a slip with a database tool leaves them.
+        """Two balances that no entry explains, as a mistake with a database tool leaves them.
 
         Credit for events, which nobody of these has used.
         """

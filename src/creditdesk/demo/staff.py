@@ -1,4 +1,4 @@
-"""The staff and the member of the demo who may sign in, and what each may do."""
+"""The users of the demo: staff and a member, with their rights."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Generates batches in another process, so that this one can store them meanwhile.
+"""Generates batches in another process while this one stores them.
 
-Generating and storing the demo take about as long, so in parallel they take half the time.
+Generating and storing the demo take about the same time, so together they take half of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which account of the operator's books each movement goes to: a TOML file, or defaults."""
+"""The account of the operator's books for each kind of movement: from a TOML file, or defaults."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ DEFAULT_ACCOUNTS: Final = {
     Flow.ADJUSTED.value: "Expenses:Credit adjusted",
     Flow.VOIDED.value: "Assets:Credit granted:{funding}",
 }
-"""The account of the liability, and the other side of each kind of movement."""
+"""The accounts of the liability and of its opening, and the counterpart of each kind of movement."""
 
 _NAMES: Final = frozenset(DEFAULT_ACCOUNTS) | {f"{flow.value}.{each.value}" for flow in Flow for each in FundingKind}
 
 
 class MappingError(ValueError):
-    """A mapping file that cannot be used; the message says why."""
+    """A mapping file is not usable; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountMapping:
-    """Accounts by movement; `used.plan` goes before `used`. `tax_rate` is the name of no tax in Xero."""
+    """Accounts by movement; `used.plan` takes precedence over `used`. `tax_rate` is Xero's rate without tax."""
 
     accounts: Mapping[str, str] = field(default_factory=lambda: DEFAULT_ACCOUNTS)
     tax_rate: str = "Tax Exempt"

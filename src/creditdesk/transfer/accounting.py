@@ -1,7 +1,7 @@
 """The ledger's movements for accounting programs: hledger, QuickBooks Online and Xero.
 
-Every journal balances by itself. hledger gets every unit, with an assertion of what is owed at the end;
-the CSV files get money alone, as their programs have no other commodities.
+Every journal balances. hledger gets every unit, with an assertion of what is owed at the end; the CSV files have
+only money, because their programs have no other commodities.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ _NOT_IN_NAME: Final = re.compile(r"[;|\[\]()\x00-\x1f]")
 
 
 async def load_accounting_view(session: ReadSession, request: ReportRequest) -> LedgerView:
-    """The view of a request for `ACCOUNTING_FORMATS`, in which every location has a name of its own.
+    """The view of a request for `ACCOUNTING_FORMATS`, in which every location has a unique name.
 
     Raises ValidationError like `load_view`.
     """
     view = await load_view(session, request)
-    # Whichever locations are exported, each keeps its account.
+    # Names are unique among all locations, so that an account does not depend on the exported ones.
     every = await load_locations(session, replace(request, locations=()))
     names = distinct_names({each.id: each.name for each in every.values()})
     return replace(view, locations={i: replace(each, name=names[i]) for i, each in view.locations.items()})
 
 
 def distinct_names(names: Mapping[int, str]) -> dict[int, str]:
-    """The names by Id; those that programs for accounting may not tell apart, and blank ones, with the Id."""
+    """The names by Id; blank ones, and those that accounting programs may confuse, get the Id appended."""
     plain = {i: " ".join(_NOT_IN_NAME.sub(" ", name).split()) for i, name in names.items()}
     uses = Counter(map(str.casefold, plain.values()))
     found: dict[int, str] = {}
@@ -163,19 +163,19 @@ def _hledger_lines(account: LiabilityAccount, lines: Mapping[str, Decimal]) -> l
 
 
 def _commodity(unit: str) -> str:
-    """The unit as a commodity: quoted where it has other characters than letters."""
+    """The unit as a commodity: quoted if it has other characters than letters."""
     if _LETTERS.fullmatch(unit):
         return unit
     return '"' + (_NOT_IN_COMMODITY.sub("", unit) or "MONEY") + '"'
 
 
 def _plain(text: str) -> str:
-    """Text without what hledger reads as a comment, or as the end of an account's name."""
+    """The text without characters that hledger reads as a comment or as the end of an account's name."""
     return " ".join(_NOT_IN_NAME.sub(" ", text).split()) or "unnamed"
 
 
 def _last_day(view: LedgerView, journals: Sequence[DailyJournal]) -> date | None:
-    """The last local date of the period, which no journal is after."""
+    """The last local date of the period; no journal is later."""
     ends = [
         from_epoch_microseconds(view.ends(h.credit, view.request.ends).expired_by - 1)
         .astimezone(view.locations[h.credit.business_id].zone)

@@ -1,4 +1,4 @@
-"""Parses field values from CSV cells and JSON, and writes them: one table per direction, by field type."""
+"""Parses and writes field values of CSV cells and JSON, by one table for each direction, by field type."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ JSON_ENCODERS: Final[dict[type[Field], Callable[[Any], Any]]] = {
 }
 
 JSON_NATIVE_FIELDS: Final = frozenset(field for field, encode in JSON_ENCODERS.items() if encode is _identity)
-"""Field types whose stored values are JSON values as they are."""
+"""Field types whose stored values are JSON values."""
 
 
 def to_json(field: Field, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Rows of an import that would be written into a closed period of their location (rule 37)."""
+"""Finds rows of an import that lie in a closed period of their location (rule 37)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from creditdesk.schema.repository import ReadSession
 async def closed_period_errors(
     session: ReadSession, entity: type[Entity], records: Sequence[Mapping[str, Any]]
 ) -> list[str | None]:
-    """Why each new credit or use, by its time of creation, may not be imported; None where it may."""
+    """Why each new credit or use, by its time of creation, may not be imported; None if it may."""
     if mapping := MAPPINGS_BY_HISTORY.get(entity):
         named = {record.get(mapping.credit_reference) for record in records} - {None}
         credit = mapping.credit_entity

@@ -14,7 +14,7 @@ from creditdesk.schema.fields import Collection, Reference
 
 _JOURNAL: Final = (JournalLine, AllocationDocument, Hold, AuditRecord)
 TRANSFERRED: Final = tuple(entity for entity in PUBLIC_ENTITIES if entity not in _JOURNAL)
-"""The entities of files. The journal is not one: an import opens it from credits and uses."""
+"""The entities of files, without the journal, which an import opens from credits and uses."""
 _LIMITED: Final = frozenset(("CoworkerBookingCredit", "TariffBookingCredit", "ProductBookingCredit", "ExtraService"))
 
 
@@ -51,7 +51,7 @@ def bidirectional_collections(entity: type[Entity]) -> frozenset[str]:
 
 
 def required_references(entity: type[Entity]) -> tuple[Column, ...]:
-    """The references that a record is meaningless without, such as a credit's owner."""
+    """The references without which a record is meaningless, such as a credit's owner."""
     return tuple(column for column in reference_columns(entity) if column.field.required)
 
 

@@ -42,7 +42,7 @@ async def export_records(
 ) -> dict[str, int]:
     """Writes the files from one snapshot; returns the number of records by entity name.
 
-    `escape_formulas` puts an apostrophe before CSV text that a spreadsheet would compute.
+    `escape_formulas` puts an apostrophe before CSV text that a spreadsheet would read as a formula.
     """
     _create_folder(folder)
     counts: dict[str, int] = {}

@@ -31,7 +31,7 @@ async def should_bulk_load(store: Store, files: FilesByEntity) -> bool:
 def find_files(path: Path, report: ImportReport) -> FilesByEntity:
     """The files by entity name; a file is named like the entity's plural. Others are noted.
 
-    A link in a folder to a file outside of it is refused.
+    Refuses links to files outside of the folder.
     """
     root = path.resolve()
     by_plural = {entity.plural.lower(): entity.__name__ for entity in TRANSFERRED}

@@ -19,7 +19,7 @@ _DATE: Final = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})([ T]\d\d:\d\d(:\d
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """numbers: `european` has decimal commas. dates: how dates other than ISO ones are read."""
+    """How files are written. numbers: `european` has decimal commas. dates: the order in dates other than ISO dates."""
 
     numbers: NumberFormat = "standard"
     dates: DateOrder = "iso"
@@ -41,7 +41,7 @@ class FileFormat:
         return f"{year}-{month:0>2}-{day:0>2}{time}"
 
     def remedy(self, field: Field, raw: object) -> str:
-        """The option that reads a value that this format does not; empty without one."""
+        """A hint at the option that reads a value which this format does not; empty if there is none."""
         if not isinstance(raw, str):
             return ""
         if isinstance(field, DateTime) and self.dates == "iso" and _DATE.fullmatch(raw.strip()):

@@ -1,4 +1,4 @@
-"""A file as lines of JSON, each of which one part of an import can read by itself."""
+"""Stores a file as lines of JSON, of which each part of an import reads its own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_lines(content: bytes, suffix: str, max_rows: int) -> StoredLines:
 
 
 def _headings(path: Path) -> list[str]:
-    """The names in the order in which rows have them. Records of JSON may each have others; tables have one line."""
+    """The names of the columns in their order. Records of JSON may differ; tables have one line of names."""
     names: dict[str, None] = {}
     for row in read_rows(path):
         names.update(dict.fromkeys(row.columns if isinstance(row, BadRow) else row.values))

@@ -1,4 +1,4 @@
-"""What readers of files yield, and the error that ends a file."""
+"""The rows that readers of files yield, and the error that ends a file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 class MalformedFile(ValueError):
-    """A file that cannot be read on; the message says where and why."""
+    """The rest of a file cannot be read; the message says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One record as the file has it, counted from 1; `is_table`: an empty cell is no value."""
+    """One record as in the file, counted from 1; with `is_table` an empty cell is a missing value."""
 
     number: int
     values: dict[str, Any]

@@ -37,7 +37,7 @@ _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def read_rows(path: Path, encoding: Encoding = "utf-8") -> Iterator[FileRow | BadRow]:
-    """Yields the file's records in order. Raises MalformedFile where no further one can be found."""
+    """Yields the file's records in order. Raises MalformedFile at a fault after which no record can be found."""
     try:
         if path.suffix.lower() == ".csv":
             with path.open(encoding=_csv_encoding(path, encoding), newline="") as stream:
@@ -52,7 +52,7 @@ def read_rows(path: Path, encoding: Encoding = "utf-8") -> Iterator[FileRow | Ba
 
 
 def _csv_encoding(path: Path, encoding: Encoding) -> str:
-    """A UTF-16 file says so in its first bytes; Latin-1 is read as Windows writes it."""
+    """The encoding of a CSV file: UTF-16 by its first bytes; Latin-1 means that of Windows."""
     with path.open("rb") as stream:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
@@ -60,7 +60,7 @@ def _csv_encoding(path: Path, encoding: Encoding) -> str:
 
 
 def estimate_row_count(path: Path) -> int | None:
-    """Number of lines of CSV and JSON lines, an upper bound of the rows; None for other files."""
+    """The number of lines of CSV and JSON lines, an upper bound of the rows; None for other files."""
     if path.suffix.lower() in (".json", ".xlsx"):
         return None
     with path.open("rb") as stream:
@@ -68,7 +68,7 @@ def estimate_row_count(path: Path) -> int | None:
 
 
 class _RereadableLines:
-    """Lines of which those of the record being read can be read again."""
+    """Lines of a file; those of the current record can be read again."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines, self._again = lines, deque[str]()
@@ -89,7 +89,7 @@ class _RereadableLines:
 
 
 def _csv_rows(path: Path, stream: TextIO) -> Iterator[FileRow | BadRow]:
-    """A record that is not valid ends with its first line, so an open quote costs one row."""
+    """Yields the rows of CSV. An invalid record ends with its first line, so that an open quote costs one row."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
     lines = _RereadableLines(iter(stream))
     header = next(lines, "")
@@ -158,9 +158,9 @@ def _json_records(stream: BufferedReader, *, by_line: bool) -> Iterator[Any]:
 
 
 def _json_lines(stream: BufferedReader, *, by_line: bool) -> Iterator[dict[str, Any] | BadRow]:
-    """The leading lines that hold one whole record each; leaves the stream after them.
+    """The leading lines that are one whole record each; leaves the stream after them.
 
-    `by_line`: once the first line was one, every line is; one that is not is a bad row.
+    With `by_line`, if the first line is a record, every line must be one; any other is a bad row.
     """
     count = 0
     while True:
@@ -218,6 +218,6 @@ def _value(event: str, value: Any, events: Iterator[_Event]) -> Any:
         if inner == "end_map":
             break
         event, value = next(events)
-        # Most values are scalars, and a call costs as much as reading one.
+        # Most values are scalars, for which a call would double the time.
         record[key] = _value(event, value, events) if event in _OPENING else value
     return record

@@ -1,4 +1,4 @@
-"""Counts and reports what an import refused, adjusted and ignored."""
+"""Reports and counts what an import refused, adjusted and ignored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from creditdesk.schema.progress import ProgressReporter
 class ImportReport:
     """Forwards messages to a reporter and counts them by consequence.
 
-    Refused and adjusted rows are problems. What is ignored is only noted: files and columns that
-    mean nothing here.
+    Refused and adjusted rows are problems. Ignored files and columns, which are unknown here, are only noted.
     """
 
     def __init__(self, reporter: ProgressReporter) -> None:
@@ -30,7 +29,7 @@ class ImportReport:
         self.reporter.problem(message)
 
     def adjust(self, message: str) -> None:
-        """Reports a value that is imported otherwise than the file has it."""
+        """Reports a value that is imported differently from the file."""
         self.adjusted += 1
         self.reporter.problem(message)
 

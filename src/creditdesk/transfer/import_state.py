@@ -1,4 +1,4 @@
-"""What the batches of one import share: report, counts, and what is known about ids."""
+"""The state that the batches of one import share: report, counts, and known ids."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ImportState:
         self.report.refuse(f"{self.file_name}: row {row.number}: {reason}; {consequence}")
 
     def adjust(self, row: ParsedRow, message: str) -> None:
-        """Reports a row of the current file that is not imported as it is."""
+        """Reports a row of the current file that is imported with changes."""
         self.report.adjust(f"{self.file_name}: row {row.number}: {message}")
 
     async def record_ids(

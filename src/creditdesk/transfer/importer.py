@@ -1,12 +1,12 @@
 """Imports a folder of files; importing the same files again changes nothing.
 
-Two passes over the files: the first writes records with references to records imported before
-them, the second the remaining references and the collections. Balances are imported as they are;
-nothing is spent again. Afterwards the ledger opens a journal for each imported credit.
+Two passes over the files: the first writes records with references to records imported before them, the second the
+remaining references and the collections. Balances are imported, and nothing is spent again. Afterwards the ledger
+opens a journal for each imported credit.
 
-Each batch is a transaction, so memory stays flat and an interrupted import is simply repeated. A
-large import into an empty database runs as two bulk loads, records and journals, each of which is
-atomic; files that a bulk load cannot take are imported in batches after all.
+Each batch is a transaction, so memory use is constant, and an interrupted import is simply repeated. A large import
+into an empty database runs as two atomic bulk loads, of records and of journals; files that a bulk load cannot import
+are imported in batches.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class _RolledBack(Exception):
 class Importer:
     """Imports files into a store.
 
-    keep_dangling: creates placeholders for missing records. admins: e-mails of users that may come
-    in as administrators. overwritten_users: e-mails of existing users that files may change.
+    keep_dangling: creates placeholders for missing records. admins: e-mails of users that may be imported as
+    administrators. overwritten_users: e-mails of existing users that files may change.
     dry_run: imports in one transaction with a savepoint for each batch, and rolls it back: files refer to each other.
     """
 
@@ -118,7 +118,7 @@ class Importer:
         return ImportState(ImportReport(report), self.now, self.keep_dangling, is_bulk_load, users=users)
 
     async def _bulk_load_records(self, files: FilesByEntity, report: ProgressReporter) -> ImportState | None:
-        """Loads all records in one transaction; None when that is impossible and nothing is kept."""
+        """Loads all records in one transaction. Returns None, without a change, if that is impossible."""
         state = self._new_state(report, is_bulk_load=True)
         try:
             async with self.store.bulk_load(_ordered(files)) as session:
@@ -180,7 +180,7 @@ class Importer:
 
 
 async def number_imported_bookings(open_session: OpenSession, now: datetime) -> None:
-    """Gives bookings that came without a number the next ones of their locations."""
+    """Numbers imported bookings that have no number, with the next numbers of their locations."""
     async with open_session() as session:
         businesses = await session.find(Business, columns=("Id",))
         await restart_sequences(session, [business["Id"] for business in businesses])

@@ -25,7 +25,7 @@ async def write_links(
 ) -> None:
     """Updates the deferred columns of the records of one batch that are stored.
 
-    A collection that another entity also shows is only added to: either file may hold a part.
+    Only adds to a collection that another entity also has: either file may have a part of it.
     """
     if entity is Role:
         rows = state.role_ids.map_rows(rows)

@@ -28,7 +28,7 @@ MAX_PART_MESSAGES: Final = 500
 
 
 class ImportMessages(NullReporter):
-    """Keeps the first messages of an import, each once and without the file's name, and counts all."""
+    """Counts the messages of an import, and keeps the first ones, each once and without the file's name."""
 
     def __init__(self, file_name: str) -> None:
         self._prefix = f"{file_name}: "
@@ -49,7 +49,7 @@ class ImportMessages(NullReporter):
 
 @dataclass(slots=True)
 class PartResult:
-    """What became of some rows; `added_ids` are the new records."""
+    """The result of some rows; `added_ids` are the new records."""
 
     counts: ImportCounts = field(default_factory=ImportCounts)
     refused: int = 0
@@ -101,7 +101,7 @@ async def link_part(
     file_format: FileFormat,
     now: datetime,
 ) -> list[str]:
-    """Sets the links of rows when the whole file is stored; returns messages about records that are missing still."""
+    """Sets the links of rows after the whole file is stored; returns messages about records that are still missing."""
     messages = ImportMessages(f"{entity.plural}.csv")
     state = ImportState(ImportReport(messages), now, keep_dangling=False)
     await _write_links(state, session, entity, rows, file_format)

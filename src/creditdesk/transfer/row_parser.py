@@ -165,11 +165,11 @@ class RowParser:
 
 
 def is_descriptive(entity: type[Entity], field: Field) -> bool:
-    """Whether the field may stay empty without changing an amount, owner, window or kind.
+    """Whether the field may stay empty without an effect on an amount, owner, window or kind.
 
-    Only optional free text does, and the dates, counts and choices of a person's profile. Everything
-    else decides something: a credit without its ExpireDate would never expire, one without its
-    ElegibleResourceTypes would pay for every resource.
+    That is true only of optional free text, and of the dates, counts and choices of a person's profile. Any other field
+    decides something: a credit without its ExpireDate would never expire, one without its ElegibleResourceTypes would
+    pay for every resource.
     """
     if field.required:
         return False

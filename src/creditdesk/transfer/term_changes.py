@@ -1,4 +1,4 @@
-"""Updates of imported records; those of a credit's terms are journalled (rules 4, 28)."""
+"""Updates stored records by an import; changes of a credit's terms are journalled (rules 4, 28)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def update_imported(
 ) -> None:
     """Sets the values of stored records, with a journal entry for each term of a credit that changes.
 
-    `stored` has the changed columns and `STAMP`, which stay as they are unless they are imported.
+    `stored` has the changed columns and `STAMP`, which does not change unless it is imported.
     """
     mapping = MAPPINGS_BY_CREDIT.get(entity)
     if mapping is not None:

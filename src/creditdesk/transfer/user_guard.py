@@ -1,7 +1,7 @@
 """Users of files: never administrators, and never changes to an existing user, unless named.
 
-An import reads what others wrote. Named by e-mail, a user may come in as an administrator, or take
-the place of the user who has the Id here.
+The files of an import may be of others. A user named by e-mail may be imported as an administrator, or replace the
+user who has the Id here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class UserGuard:
         refuse: ReportRow,
         adjust: ReportRow,
     ) -> list[ParsedRow]:
-        """The rows to import, without what they may not change; reports what is left out.
+        """The rows to import, without values that they may not change; reports what is left out.
 
         ids: the Id of each row by UniqueId. stored: the records here by Id.
         """

@@ -18,7 +18,7 @@ from creditdesk.schema.spreadsheets import MAX_SPREADSHEET_DIGITS
 from creditdesk.transfer.file_rows import BadRow, FileRow, MalformedFile
 
 MAX_WORKBOOK_BYTES: Final = 1 << 30
-"""The largest workbook, unpacked. Its texts are held in memory."""
+"""The largest unpacked workbook. Its texts are kept in memory."""
 
 _UNREADABLE: Final = (
     *(AttributeError, BadZipFile, EOFError, InvalidFileException, KeyError, OSError),
@@ -28,9 +28,9 @@ _UNREADABLE: Final = (
 
 
 def workbook_rows(path: Path) -> Iterator[FileRow | BadRow]:
-    """The rows of the first sheet, as a stream; formulas as the values they were saved with.
+    """The rows of the first sheet, as a stream; formulas as the values with which they were saved.
 
-    Raises MalformedFile where the workbook cannot be read on.
+    Raises MalformedFile if the rest of the workbook cannot be read.
     """
     _require_moderate_size(path)
     lines = _lines(path)
@@ -70,7 +70,7 @@ def _malformed(path: Path) -> MalformedFile:
 
 
 def _cell_value(cell: object) -> Any:
-    """A cell as a row has it: dates as text, numbers exact, nothing as empty text."""
+    """A cell for a row: dates as text, exact numbers, empty cells as empty text."""
     match cell:
         case None:
             return ""

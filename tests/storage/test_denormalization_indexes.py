@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from creditdesk.entities.billing.coworker_booking_credit_use_history import (
+    CoworkerBookingCreditUseHistory as MoneyUse,
+)
 from creditdesk.entities.billing.coworker_extra_service_use_history import (
     CoworkerExtraServiceUseHistory as TimeUse,
 )
@@ -174,6 +177,18 @@ def test_a_page_is_looked_for_by_filters_that_may_be_narrow() -> None:
     assert narrow(TimeUse, customer, begins, room) == (), "a customer has few uses"
     assert narrow(TimeUse, location, begins) == (), "the date is narrower"
     assert narrow(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
+
+
+def test_copies_from_beyond_a_joined_record_are_compared_there() -> None:
+    columns = MoneyUse.meta().columns
+    currency = Filter(columns["CoworkerBookingCreditBusinessCurrencyCode"], Comparison.EQUALS, "EUR")
+    rest = Filter(columns["CoworkerBookingCreditRemainingCredit"], Comparison.EQUALS, 5)
+    copy = "t.coworker_booking_credit_business_currency_code_fold"
+    statements = Statements(SQLite())
+    assert copy in statements.count(MoneyUse, (currency,)).text
+    assert copy not in statements.count(MoneyUse, (rest, currency)).text, (
+        "few credits have this rest, all uses a currency"
+    )
 
 
 async def explained(store: Any, database: str, text: str, values: list[Any]) -> str:

@@ -33,6 +33,7 @@ from creditdesk.storage.naming import (
     table_name,
 )
 from creditdesk.storage.owner_locations import owner_locations
+from creditdesk.storage.selectivity import has_selective_filter, is_reference_id, may_be_narrow, selects_many
 
 
 class Joins:
@@ -70,50 +71,6 @@ def _related_entity(entity: type[Entity], relation: str) -> type[Entity]:
     return entity_by_name(field.to)
 
 
-def is_key(column: Column) -> bool:
-    """Whether few rows share a value of the column, so that its index is the best to use."""
-    is_id = column.name == "Id" or isinstance(column.field, Reference)
-    return is_id or (column.indexed and (_is_reference_id(column) or isinstance(column.field, Guid)))
-
-
-def _selects_many(entity: type[Entity], column: Column) -> bool:
-    """Whether a filter on the column selects too many rows for its index to help beside a selective one."""
-    is_wide = column.name == "CreatedOn" or (entity.counted and column.name == entity.scope)
-    return is_wide or isinstance(column.field, Boolean | Enum)
-
-
-def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> bool:
-    """Whether an index finds few rows by one of the filters."""
-    # Locations have an index along CreatedOn, but many rows each.
-    scope = entity.scope if entity.counted else None
-    return has_indexed_date(filters) or any(
-        each.comparison is Comparison.EQUALS and each.column.name != scope and is_key(each.column) for each in filters
-    )
-
-
-def has_own_index(column: Column) -> bool:
-    """Whether an index of the table finds the rows of one value of the column."""
-    return (column.is_own or column.denormalized) and column.indexed and not column.as_text
-
-
-def has_indexed_date(filters: Sequence[Filter]) -> bool:
-    """Whether a date other than CreatedOn must lie in the second, minute or day that was named."""
-    return any(
-        each.comparison is Comparison.BETWEEN and each.column.indexed and each.column.name != "CreatedOn"
-        for each in filters
-    )
-
-
-def may_be_narrow(filter_: Filter) -> bool:
-    """Whether an index of the table finds the rows of the filter, which may be few, depending on the value."""
-    return (
-        filter_.comparison in (Comparison.EQUALS, Comparison.BETWEEN)
-        and has_own_index(filter_.column)
-        and not is_key(filter_.column)
-        and not isinstance(filter_.column.field, Boolean | Enum)
-    )
-
-
 def _searched_column(column: Column) -> Column:
     """The column that a filter or sort compares: instead of a copy without an index, the copied value itself.
 
@@ -124,14 +81,14 @@ def _searched_column(column: Column) -> Column:
 
 
 def _of_joined_records(filters: Sequence[Filter]) -> list[Filter]:
-    """The filters, in which those on copies from a record that is joined anyway compare that record instead.
+    """The filters, in which those on copies from or through a record that is joined anyway compare that record instead.
 
     The engine then finds the few records that match all filters, and their rows by the index of the reference.
     """
     joined = {_joined_path(each.column) for each in filters if each.column.path and not each.column.indexed}
     return [
         replace(each, column=replace(each.column, denormalized=False))
-        if each.column.path and _joined_path(each.column) in joined
+        if each.column.path and any(_joined_path(each.column)[: len(path)] == path for path in joined)
         else each
         for each in filters
     ]
@@ -139,7 +96,7 @@ def _of_joined_records(filters: Sequence[Filter]) -> list[Filter]:
 
 def _joined_path(column: Column) -> tuple[str, ...]:
     """The relations that lead to the row that holds an embedded value."""
-    return column.path[:-1] if _is_reference_id(column) else column.path
+    return column.path[:-1] if is_reference_id(column) else column.path
 
 
 def _leaf_column(column: Column) -> Column:
@@ -192,7 +149,7 @@ class ClauseBuilder:
         end = _leaf_column(column)
         if end.name not in _stored_names(end.entity):
             return "NULL"
-        if _is_reference_id(column):
+        if is_reference_id(column):
             return _reference_expression(column, joins)
         return f"{joins.alias(column.path)}.{column_name(end)}"
 
@@ -205,7 +162,7 @@ class ClauseBuilder:
         end = _leaf_column(column)
         if end.name not in _stored_names(end.entity):
             return "NULL"
-        if _is_reference_id(column):
+        if is_reference_id(column):
             return _reference_expression(column, joins)
         alias = joins.alias(column.path)
         if column.as_text:
@@ -241,9 +198,11 @@ class ClauseBuilder:
     ) -> Fragment:
         """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
         others = has_selective_filter(entity, filters) or any(may_be_narrow(each) for each in filters)
+        # An index of texts lists the rows of each by creation, so it serves a filter on that too.
         no_index = {
             number for number, each in enumerate(filters)
-            if others and _selects_many(entity, each.column) and not may_be_narrow(each)
+            if (others or (replaced and each.column.name != "CreatedOn"))
+            and selects_many(entity, each.column) and not may_be_narrow(each)
         }  # fmt: skip
         conditions = self.conditions(_of_joined_records(filters), joins or Joins(entity), no_index)
         conditions = [replaced.get(position, each) for position, each in enumerate(conditions)]
@@ -368,11 +327,6 @@ class ClauseBuilder:
 def _member_text(name: str) -> str:
     """An enum member's name, casefolded and without the underscore that avoids Python keywords."""
     return fold_case(name).removesuffix("_")
-
-
-def _is_reference_id(column: Column) -> bool:
-    """Whether it is the Id of a related record, which the referring row holds as a foreign key."""
-    return bool(column.path) and column.leaf == "Id"
 
 
 def _reference_expression(column: Column, joins: Joins) -> str:

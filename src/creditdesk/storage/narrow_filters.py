@@ -16,11 +16,11 @@ from typing import Final
 from creditdesk.schema.entity import Entity
 from creditdesk.schema.fields import Text
 from creditdesk.schema.query import Comparison, Filter
-from creditdesk.storage.clauses import is_key, may_be_narrow
 from creditdesk.storage.dialects import Dialect
 from creditdesk.storage.filtered_pages import FilteredPage, PageOrder
 from creditdesk.storage.fragments import Statement
 from creditdesk.storage.naming import casefolded_name, column_name, is_casefolded, table_name
+from creditdesk.storage.selectivity import is_key, may_be_narrow
 
 NARROW_ROWS: Final = 1000
 """A filter with at least as many rows is not worth finding the list by."""

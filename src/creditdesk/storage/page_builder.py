@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from creditdesk.schema.entity import Column, Entity
 from creditdesk.schema.query import Comparison, Filter, ListQuery, Order
-from creditdesk.storage.clauses import ClauseBuilder, Joins, has_indexed_date, has_own_index, has_selective_filter
+from creditdesk.storage.clauses import ClauseBuilder, Joins
 from creditdesk.storage.counted_queries import counted_total, seek_plan, spans_locations
 from creditdesk.storage.filtered_pages import (
     FilteredPage,
@@ -27,6 +27,7 @@ from creditdesk.storage.narrow_filters import (
     narrow_positions,
     narrow_rows,
 )
+from creditdesk.storage.selectivity import has_indexed_date, has_own_index, has_selective_filter
 from creditdesk.storage.text_filters import TextFilter, indexed_text_filter, searched_page
 
 

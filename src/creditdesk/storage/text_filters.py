@@ -61,7 +61,7 @@ def indexed_text_filter(filters: Sequence[Filter], placeholders: Sequence[str], 
     table, name = table_name(column.entity), casefolded_name(column)
     contains = dialect.contains("value", placeholders[position])
     if is_many:
-        texts = f"SELECT id, {name} AS value FROM {table} WHERE {name} IS NOT NULL"
+        texts = f"SELECT id, {name} AS value FROM {table} WHERE {dialect.has_value(name, is_text=True)}"
         also, limit = dialect.limit_if("NOT (SELECT is_common FROM sample)")
         cte = f"matching (value) AS MATERIALIZED (SELECT id FROM ({texts}) AS texts WHERE {contains}{also}{limit})"
         sample = _sample(table, dialect.contains(name, placeholders[position]))

@@ -1,4 +1,4 @@
-"""What the API shows of imports."""
+"""Imports as JSON documents of the API."""
 
 from __future__ import annotations
 

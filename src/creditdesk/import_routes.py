@@ -1,4 +1,4 @@
-"""Imports over the API: files that are taken in parts, and rows of one call, as `creditdesk import` reads them."""
+"""The API of imports: files that are imported in parts, and the rows of one call."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _ResultT = TypeVar("_ResultT")
 MAX_IMPORT_ROWS: Final = 200_000
 MAX_FILE_BYTES: Final = 25_000_000
 MAX_CALL_ROWS: Final = 2000
-"""Rows of one call, which answers when all are done."""
+"""The most rows of one call, which responds when all are imported."""
 INLINE_SECONDS: Final = 2.0
-"""How long a request takes parts before it answers; the scheduled job takes the others."""
+"""How long a request imports parts before it responds, in seconds; the scheduled job imports the rest."""
 ABANDONED_AFTER: Final = timedelta(days=1)
-"""A file that nobody imported is deleted then: it may name people."""
+"""The age at which a file that was not imported is deleted, because it may name people."""
 _PATH: Final = "/api/admin/imports"
 _KIND: Final = Param("Records", required=True, choices=tuple(sorted(KINDS)), description="The kind of record.")
 _ROWS: Final = Param("Csv", Text(max_length=1_000_000), required=True, description="CSV whose first line names fields.")
@@ -74,7 +74,7 @@ _PARAMS: Final = (_KIND, _ROWS, _NUMBERS, _DATES, _FILE_NAME, _DRY_RUN)
 
 
 def import_routes() -> tuple[Route, ...]:
-    """The paths of imports, for full administrators: an import passes by roles and locations."""
+    """The paths of imports, for full administrators only: an import is not limited by roles and locations."""
     batch = f"{_PATH}/batches/{{id}}"
     return (
         Route("GET", _PATH, _list_kinds, _KINDS_OPERATION),
@@ -89,7 +89,7 @@ def import_routes() -> tuple[Route, ...]:
 
 
 async def run_imports(api: ApiContext, seconds: float) -> str:
-    """Takes parts of the imports that wait, for at most so long; what is left makes the job due again."""
+    """Imports waiting parts for at most this many seconds; if any are left, the job is due again."""
     await delete_abandoned(api.store, api.clock() - ABANDONED_AFTER)
     done = 0
     running, file_ids = await find_running(api.store), FileIds()
@@ -106,7 +106,7 @@ async def run_imports(api: ApiContext, seconds: float) -> str:
 
 
 async def _take_parts(api: ApiContext, batch_id: int, seconds: float) -> None:
-    """Takes parts of a batch for so long."""
+    """Imports parts of a batch for at most this many seconds."""
     ends, file_ids = time.monotonic() + seconds, FileIds()
     while await take_part(api.store, batch_id, partial(delete_record, api), api.clock(), file_ids):
         if time.monotonic() >= ends:
@@ -152,7 +152,7 @@ async def _read_file(content: bytes, suffix: str, max_rows: int, name: str) -> S
 
 
 async def _check(api: ApiContext, request: Request, context: RequestContext, batch_id: int) -> Response:
-    """Says what the columns of a file are, and what an import would do."""
+    """Sets the fields of a file's columns, and starts to check what an import would do."""
     require_full_administrator(context.principal)
     params = await _body(api, request, _CHECK_PARAMS)
     document = await batch_document(api.store, batch_id)
@@ -190,7 +190,7 @@ async def _undo(api: ApiContext, _request: Request, context: RequestContext, bat
 async def _start(
     api: ApiContext, context: RequestContext, batch_id: int, state: BatchState, changes: Mapping[str, Any]
 ) -> Response:
-    """Begins a state; takes the first parts now, and leaves the others to the job."""
+    """Begins a state; processes the first parts now, and leaves the rest to the job."""
 
     async def start(session: WriteSession) -> None:
         await begin(session, batch_id, state, changes, context)
@@ -202,7 +202,7 @@ async def _start(
 
 
 async def _import(api: ApiContext, request: Request, context: RequestContext, _id: int) -> Response:
-    """Imports the rows of one call, and answers when all are done."""
+    """Imports the rows of one call, and responds when all are imported."""
     require_full_administrator(context.principal)
     params = await _body(api, request, _PARAMS)
     file = await _read_file(params[_ROWS].encode(), ".csv", MAX_CALL_ROWS, "Csv")
@@ -223,7 +223,7 @@ async def _import(api: ApiContext, request: Request, context: RequestContext, _i
 
 
 async def _transact(api: ApiContext, work: Callable[[WriteSession], Awaitable[_ResultT]]) -> _ResultT:
-    """Does one of the transactions of a call, once more after a lost race."""
+    """Runs one of the transactions of a call, and retries it after a lost race."""
 
     async def transact() -> _ResultT:
         async with api.store.write_session() as session:

@@ -1,4 +1,4 @@
-"""The scheduled jobs as the API shows and requests them."""
+"""Connects the API to the scheduled jobs: lists them, and requests runs."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A later source overrides an earlier one. The setting `auth.access_seconds` is `access_seconds` under `[auth]`
 in the file and `CREDITDESK_AUTH_ACCESS_SECONDS` in the environment. Former names keep working. A secret
-may stand in a file that a variable ending in `_FILE` names.
+may be in a file that a variable ending in `_FILE` names.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ RETIRED_NAMES: Final = frozenset(
         "auth.sign_in_window_seconds",
     }
 )
-"""Settings of earlier versions that have no effect any more; they are not refused."""
+"""Settings of earlier versions that no longer have an effect but are still accepted."""
 
-# A cluster announces services to every container: CREDITDESK_API_PORT_80_TCP_ADDR and the like.
+# Kubernetes sets variables of services in every container, such as CREDITDESK_API_PORT_80_TCP_ADDR.
 _SERVICE_ANNOUNCEMENT: Final = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT(_\d+_\w+)?$")
 _FOR_TESTS: Final = f"{PREFIX}TEST_"
 
@@ -71,7 +71,7 @@ def load_settings(environ: Mapping[str, str], path: Path | None = None) -> Setti
 
 @dataclass(frozen=True, slots=True)
 class SettingInForce:
-    """A setting, its value, and where that is from: the name of a file or variable, or `default`."""
+    """A setting, its value, and its source: the name of a file or variable, or `default`."""
 
     declared: DeclaredSetting
     value: Any
@@ -79,7 +79,7 @@ class SettingInForce:
 
 
 def settings_in_force(environ: Mapping[str, str], path: Path | None = None) -> list[SettingInForce]:
-    """Every setting as it holds, in order of declaration. Raises as `load_settings` does."""
+    """Every setting in force, in order of declaration. Raises the errors of `load_settings`."""
     found: dict[str, tuple[Any, str]] = {}
     if path is not None:
         found = {name: (value, path.name) for name, (value, _) in _convert(_read_file(path)).items()}

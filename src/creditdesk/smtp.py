@@ -13,25 +13,25 @@ import aiosmtplib
 from creditdesk.settings import MailSettings
 
 SMTP_SECONDS: Final = 10
-"""How long one step of a conversation with the server may take."""
+"""How long one step of the SMTP dialogue may take, in seconds."""
 
 
 class MailServerError(Exception):
-    """The server cannot be reached or does not take mail now; later it may."""
+    """The server cannot be reached or does not accept mail now, but may do so later."""
 
 
 class MailRejected(Exception):
-    """The server takes this mail neither now nor later."""
+    """The server rejects this mail permanently."""
 
 
 class Mailbox:
-    """A connection to the server; one that broke is opened again for the next mail."""
+    """A connection to the server; a broken one is reopened for the next mail."""
 
     def __init__(self, client: aiosmtplib.SMTP) -> None:
         self._client = client
 
     async def send(self, message: EmailMessage) -> None:
-        """Hands the mail to the server. Raises MailRejected or MailServerError."""
+        """Sends the mail. Raises MailRejected or MailServerError."""
         try:
             if not self._client.is_connected:
                 await self._client.connect()
@@ -41,7 +41,7 @@ class Mailbox:
         except aiosmtplib.SMTPResponseException as error:
             _raise(error.code, error.message)
         except (aiosmtplib.SMTPException, OSError) as error:
-            # An answer that comes late must not be taken for that to the next mail.
+            # A late response must not be taken for that to the next mail.
             self._client.close()
             raise MailServerError(str(error) or type(error).__name__) from error
 
@@ -54,7 +54,7 @@ class MailServer:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Mailbox]:
-        """A connection, closed after the block. Raises MailServerError where there is none."""
+        """A connection for the duration of the block. Raises MailServerError if it cannot be opened."""
         settings = self._settings
         client = aiosmtplib.SMTP(
             hostname=settings.host, port=settings.port, timeout=SMTP_SECONDS,

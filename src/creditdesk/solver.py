@@ -16,17 +16,17 @@ from typing import Final, NamedTuple
 import highspy
 import numpy as np
 
-# The public subclass prints a banner to standard output and sets up callbacks nobody needs here.
+# The public subclass prints a banner to standard output and sets up unneeded callbacks.
 from highspy._core import _Highs as Highs
 
 Coefficient = int | Fraction
 
 _KEPT_WITHIN: Final = 1e-3
-"""How much of an objective the later ones may give up."""
+"""By how much later objectives may worsen an earlier one."""
 
 
 class Variable(NamedTuple):
-    """A variable from 0 to `upper`, and its coefficient in each row it stands in."""
+    """A variable from 0 to `upper`, and its coefficient in each of its rows."""
 
     upper: Coefficient
     coefficients: Mapping[int, Coefficient]
@@ -34,7 +34,7 @@ class Variable(NamedTuple):
 
 
 class Constraint(NamedTuple):
-    """A constraint on the sum of its columns; None is without a bound."""
+    """A constraint on the sum of its columns; None means no bound."""
 
     lower: Coefficient | None
     upper: Coefficient | None

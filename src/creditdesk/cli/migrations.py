@@ -1,4 +1,4 @@
-"""What `creditdesk migrate` prints: the steps, what it would do, and which steps still wait."""
+"""The output of `creditdesk migrate`: the steps, the plan, and the pending steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def print_plan(url: str) -> None:
 
 
 def _effects(change: PlannedChange, *, is_sqlite: bool) -> Iterable[str]:
-    """What a change means to programs that serve the database meanwhile."""
+    """The effects of a change on running servers."""
     yield f"{change.kind.capitalize()} step"
     if change.locked_tables and not is_sqlite:
         yield f"locks for a moment: {', '.join(change.locked_tables)}"
@@ -43,7 +43,7 @@ def _effects(change: PlannedChange, *, is_sqlite: bool) -> Iterable[str]:
 
 
 def print_waiting(titles: Sequence[str]) -> None:
-    """What is left to do after older programs have stopped."""
+    """Prints what remains to be done after older programs have stopped."""
     if not titles:
         echo("The database is up to date.")
         return

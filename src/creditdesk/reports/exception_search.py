@@ -36,7 +36,7 @@ def _of_credit(
 
 def _balances(view: LedgerView, _facts: ExceptionFacts) -> Iterator[LedgerException]:
     if view.request.ends is not None or view.request.as_known_at is not None:
-        # A record shows its balance of now alone.
+        # A record has only its current balance.
         return
     for history in view.histories:
         credit = history.credit

@@ -40,7 +40,7 @@ NO_TEAM = TeamMembers()
 async def load_team_members(session: ReadSession, view: LedgerView) -> TeamMembers:
     """The members of the report's team; none if it is not about a team.
 
-    Caps are those of now, so a report of the past has none.
+    Caps are the current ones, so a report of the past has none.
     """
     request = view.request
     if request.team is None:

@@ -277,7 +277,7 @@ class Embed:
     """A field of the referenced record that the referencing record shows.
 
     path: relations and the field behind the reference, joined by dots. as_text: shown as text.
-    denormalized: a copy stands in the referencing row, which triggers keep up to date; it is made
+    denormalized: a copy is stored in the referencing row, which triggers keep up to date; it is made
     from the referenced row, so a value further away must be denormalized there too. indexed:
     denormalized, and filters and sorts use an index. low_cardinality: a text with few distinct values,
     each in many records; an index that is also sorted by creation serves filters by it.

@@ -354,7 +354,7 @@ def _make_private(file: Path) -> None:
     """Makes the database private before SQLite opens it; SQLite gives new logs the same mode."""
     ensure_private(file)
     for suffix in ("-wal", "-shm", "-journal"):
-        # Another process that closes the database may delete its logs meanwhile.
+        # Another process that closes the database may delete its logs concurrently.
         log = Path(f"{file}{suffix}")
         if log.exists():
             ensure_private(log)

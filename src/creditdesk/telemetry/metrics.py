@@ -18,7 +18,7 @@ SLOTS: Final = ProcessSlots()
 
 SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SECONDS_SUM: Final = len(SECONDS_BUCKETS) + 1
-"""Where the sum stands in the numbers of a histogram of seconds, after its buckets and that of larger values."""
+"""The position of the sum in the numbers of a histogram of seconds, after all buckets."""
 
 SIZE_BUCKETS: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 

@@ -1,4 +1,4 @@
-"""What is known of the request that is being answered, for its log line and its metrics."""
+"""The record of the current request, for its log line and metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 SCOPE_KEY: Final = "creditdesk.request"
-"""Where the record stands in the ASGI scope of a request that came over the network."""
+"""The key of the record in the ASGI scope of a request from the network."""
 
 UNKNOWN_ROUTE: Final = "unknown"
 
@@ -39,8 +39,8 @@ current_request: Final[ContextVar[RequestRecord | None]] = ContextVar("current_r
 
 
 def new_request_ids() -> Iterator[bytes]:
-    """Ids that no other request of any process has.
+    """Request ids that are unique over all processes.
 
-    Workers begin as copies of one process, so each calls this for itself.
+    Workers are forked from one process, so each must call this itself.
     """
     return map((token_hex(5).encode() + b"-%x").__mod__, count(1))

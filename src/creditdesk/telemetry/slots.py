@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 from creditdesk.private_files import try_lock
 
 CAPACITY: Final = 65_536
-"""Numbers of one process. Series beyond are counted in the first place, which nobody reads."""
+"""The most numbers of one process. Further series are counted in the first place, which is never read."""
 
 _BYTES: Final = CAPACITY * 8
 _FIRST_FREE: Final = 2
@@ -43,7 +43,7 @@ class ProcessSlots:
         self._files: list[IO[Any]] = []
 
     def attach(self, folder: Path) -> None:
-        """Counts in files of this folder from now on; call it before anything is counted."""
+        """Counts in files of this folder from now on; must be called before anything is counted."""
         values_file, series_file = _own_files(folder)
         self.close()
         self._files = [values_file, series_file]
@@ -86,7 +86,7 @@ class ProcessSlots:
 
 @dataclass(frozen=True, slots=True)
 class ProcessReading:
-    """What a process has counted: the numbers of each series. `pid` is None where it has ended."""
+    """The numbers of each series of a process. `pid` is None if the process has ended."""
 
     number: int
     pid: int | None

@@ -1,7 +1,7 @@
 """Files that are imported in parts: stored, checked, imported and taken back, each part in its transaction.
 
-A part's rows and its result are committed together, so a process that is killed leaves a batch that another one
-goes on with, and no row is taken twice.
+A part's rows and its result are committed together, so another process can continue the batch of a killed one, and no
+row is imported twice.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from creditdesk.transfer.importer import number_imported_bookings
 from creditdesk.transfer.part_writer import MAX_PART_MESSAGES, PartResult, link_part, row_ids, write_part
 
 PART_ROWS: Final = 500
-"""Rows of a part: what one transaction takes."""
+"""The rows of a part, which one transaction imports."""
 _SIZES: Final = (PART_ROWS, 50, 5, 1, 0)
 """Rows that are tried after a conflict, which ends the transaction; 0 refuses the row that was tried alone."""
 KINDS: Final = {entity.plural: entity for entity in TRANSFERRED}
@@ -54,7 +54,7 @@ RecordRemoval = Callable[[WriteSession, type[Entity], int, RequestContext], Awai
 
 
 class BatchState(StrEnum):
-    """How far a batch is; those that end in -ing have parts that wait."""
+    """The state of a batch; states that end in -ing have waiting parts."""
 
     UPLOADED = "uploaded"
     CHECKING = "checking"
@@ -180,7 +180,7 @@ class _RolledBack(Exception):
 
 
 async def _next_part(session: WriteSession, batch_id: int) -> tuple[Record, Record | None] | None:
-    """The locked batch with a part that waits, or None where all are done; None for a batch that does not run."""
+    """The locked batch with a waiting part, or None if all are done; None for a batch that does not run."""
     batch = (await session.lock(ImportBatch, [batch_id])).get(batch_id)
     if batch is None or batch["State"] not in NEXT_STATE:
         return None
@@ -214,7 +214,7 @@ async def _read_file_ids(session: WriteSession, batch: Record) -> frozenset[int]
 
 
 async def _link_parts(store: Store, batch: Record, now: datetime) -> dict[int, list[str]]:
-    """Sets what rows refer to in other parts; returns the new messages by the Id of the part. Safe to repeat."""
+    """Sets references of rows to other parts; returns the new messages by the Id of the part. Safe to repeat."""
     found: dict[int, list[str]] = {}
     entity, mine = KINDS[batch["Kind"]], where(ImportPart, BatchId=batch["Id"])
     async with store.read_session() as reading:
@@ -245,7 +245,7 @@ def _rows(batch: Record, part: Record, chosen: slice) -> list[FileRow | BadRow]:
 
 
 async def _save(session: WriteSession, part: Record, size: int, result: PartResult, now: datetime) -> None:
-    """Adds a result to that of the rows before, and removes rows that are imported: they may name people."""
+    """Adds a result to that of earlier rows, and deletes imported rows, because they may name people."""
     messages = (msgspec.json.decode(part["Messages"]) + result.messages)[:MAX_PART_MESSAGES]
     taken = min(part["Taken"] + max(size, 1), part["RowCount"])
     change = {
@@ -265,7 +265,7 @@ async def _save(session: WriteSession, part: Record, size: int, result: PartResu
 
 
 async def _undo_part(store: Store, batch: Record, part: Record, delete: RecordRemoval, now: datetime) -> None:
-    """Deletes the records that a part added, where nothing depends on them; safe to repeat."""
+    """Deletes the records that a part added, unless other records depend on them. Safe to repeat."""
     entity = KINDS[batch["Kind"]]
     context = RequestContext(Principal(batch["RequestedBy"], batch["UpdatedBy"], unrestricted=True), now)
     added = list(parse_id_ranges(part["AddedIds"]))
@@ -290,7 +290,7 @@ async def _undo_part(store: Store, batch: Record, part: Record, delete: RecordRe
 
 
 async def _end(store: Store, batch: Record, now: datetime) -> None:
-    """Sets the state that follows, once; an import is on record in the audit trail."""
+    """Sets the next state, once; records an import in the audit trail."""
     if batch["State"] == BatchState.IMPORTING and batch["Kind"] == Booking.plural:
         await number_imported_bookings(store.write_session, now)
     late = await _link_parts(store, batch, now) if batch["State"] == BatchState.IMPORTING else {}
@@ -321,7 +321,7 @@ _COUNTED: Final = ("Id", "Added", "Changed", "Unchanged", "Adjusted", "Messages"
 
 
 def _with_late(part: Record, late: Mapping[int, list[str]]) -> Record:
-    """What changes of a part by the messages that came when the whole file was stored."""
+    """The changes of a part by the messages that were added when the whole file was stored."""
     messages = late.get(part["Id"])
     if not messages:
         return {}
@@ -333,7 +333,7 @@ def _with_late(part: Record, late: Mapping[int, list[str]]) -> Record:
 
 
 async def find_running(store: Store) -> list[int]:
-    """The batches with parts that wait, the oldest first."""
+    """The batches with waiting parts, oldest first."""
     state = ImportBatch.meta().columns["State"]
     async with store.read_session() as session:
         running = [Filter(state, Comparison.ONE_OF, tuple(each.value for each in NEXT_STATE))]
@@ -347,7 +347,7 @@ async def delete_batch(session: WriteSession, batch_id: int) -> None:
 
 
 async def delete_abandoned(store: Store, older_than: datetime) -> int:
-    """Deletes the files that nobody imported and that have not been touched since; returns how many."""
+    """Deletes files that were not imported and not used since; returns their number."""
     columns = ImportBatch.meta().columns
     waiting = (BatchState.UPLOADED.value, BatchState.CHECKED.value)
     filters = [

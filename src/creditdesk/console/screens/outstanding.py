@@ -1,4 +1,4 @@
-"""The outstanding amounts of now for the first page, never added across units."""
+"""The current outstanding amounts for the first page, never added across units."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _caps_over(
 
 async def _load_usage(session: ReadSession, members: Sequence[PoolMember], since: datetime) -> _MemberUsage:
     ids = {member.id for member in members}
-    # Holds come first: one that turns into uses meanwhile is counted twice rather than not at all.
+    # Holds first: one that becomes uses in between is counted twice rather than not at all.
     found = await find_rows(session, HoldRow, CoworkerId=ids, State="held")
     holds: dict[int, list[HoldRow]] = {}
     for hold in found:

@@ -20,7 +20,7 @@ _LOCKED: Final = re.compile(
 
 @dataclass(slots=True)
 class PlannedChange:
-    """A pending change: its statements, and what they mean to programs that serve the database meanwhile.
+    """A pending change: its statements, and their effects on running servers.
 
     `filled` are the tables whose rows are filled in batches, each with an estimate of its rows.
     """

@@ -57,7 +57,7 @@ class _CountedRange:
         """The bucket widths in which these rows are counted, widest first."""
         return LOCATION_BUCKET_BITS if self.location_tests else key.bucket_bits
 
-    def counter_condition(self, bits: int | str) -> str:
+    def counter_condition(self, bits: int) -> str:
         """The condition on the counters of buckets of this width."""
         location = f" AND location = {ALL_LOCATIONS}"
         if self.location_tests:
@@ -255,18 +255,18 @@ def _count_before(selected: _CountedRange, key: BucketedColumn, value: str, oper
     counters, counted, column = selected.dialect.counters, selected.counted, key.column
     number = counters.as_integer(key, value)
     widths = selected.bucket_bits(key)
-    ranges = [f"({widths[0]}, {_MIN_BUCKET}, {number} >> {widths[0]})"]
+    ranges = [(widths[0], str(_MIN_BUCKET), f"{number} >> {widths[0]}")]
     for wider, bits in pairwise(widths):
-        start_bucket = f"({number} >> {wider}) << {wider - bits}"
-        ranges.append(f"({bits}, {start_bucket}, {number} >> {bits})")
+        ranges.append((bits, f"({number} >> {wider}) << {wider - bits}", f"{number} >> {bits}"))
     start = counters.bucket_start(key, widths[-1], f"({number} >> {widths[-1]})")
-    # CROSS JOIN fixes the join order; both engines name the columns of VALUES so.
+    # One subquery for each width: as a join with a list of ranges, PostgreSQL reads all counters of some tables.
+    sums = "".join(
+        f"(SELECT coalesce(sum(n), 0) FROM {counted.counter_table} "
+        f"WHERE {selected.counter_condition(bits)} AND bucket >= ({first}) AND bucket < ({end})) + "
+        for bits, first, end in ranges
+    )
     return (
-        "((SELECT coalesce(sum(n), 0) "
-        f"FROM (VALUES {', '.join(ranges)}) AS bucket_range CROSS JOIN {counted.counter_table} "
-        f"WHERE {selected.counter_condition('column1')} "
-        "AND bucket >= column2 AND bucket < column3) "
-        f"+ (SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
+        f"({sums}(SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
         f"AND {column} {operator} {value}{selected.location_condition(counted.location)}))"
     )
 

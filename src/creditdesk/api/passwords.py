@@ -116,9 +116,9 @@ def _body_of(params: tuple[Param, ...], example: dict[str, Any]) -> dict[str, An
 _PASSWORD_OPERATION: Final[dict[str, Any]] = {
     "operationId": "changePassword",
     "tags": ["auth"],
-    "summary": "Set a new password of one's own",
-    "description": "Ends all sessions of the user, and satisfies `MustResetPassword`. Needs no token; the session of"
-    " one that is sent goes on until its access token expires.",
+    "summary": "Change one's own password",
+    "description": "Ends all sessions of the user, and satisfies `MustResetPassword`. Needs no token; if one"
+    " is sent, its session stays open until the token expires.",
     "security": [],
     "requestBody": _body_of(
         _PASSWORD_CHANGE,
@@ -137,6 +137,6 @@ _REMOVAL_OPERATION: Final[dict[str, Any]] = {
     "tags": ["auth"],
     "summary": "Remove the second factor of a user who lost it",
     "description": "Ends all sessions of the user. Needs the role User-Edit and every right of that user, and is not"
-    " for oneself. The reason stands in the audit trail.",
+    " for oneself. The reason is recorded in the audit trail.",
     "requestBody": _body_of(_REMOVAL, {"UserId": 2, "Reason": "Lost her phone; identified in person"}),
 }

@@ -56,7 +56,7 @@ def require_rights(principal: Principal, rights: Rights) -> None:
 
 
 async def require_rights_over(session: ReadSession, principal: Principal, user: Record) -> None:
-    """Raises PermissionDenied unless the principal holds every right of a user, and sees all locations of its customers."""
+    """Raises PermissionDenied unless the principal holds a user's rights, and sees all locations of its customers."""
     require_rights(principal, await _user_rights(session, {}, user))
     await _require_customers(session, principal, user["Id"])
 

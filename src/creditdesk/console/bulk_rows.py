@@ -85,7 +85,7 @@ class BulkRow:
 
 @dataclass(frozen=True, slots=True)
 class ListedRow:
-    """A row as it was typed, by column name in lower case; `is_too_long`: it has more cells than the first line names."""
+    """A row as entered, by column name in lower case; `is_too_long`: it has more cells than the first line names."""
 
     values: dict[str, str]
     is_too_long: bool

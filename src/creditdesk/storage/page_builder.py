@@ -161,7 +161,8 @@ class PageBuilder(ClauseBuilder):
             if each.column.name != query.order.column.name and not is_location(entity, each)
         }  # fmt: skip
         conditions = self.conditions(filters, joins, others)
-        return f"FROM {table_name(entity)} AS t{joins.text} WHERE {' AND '.join((*conditions, bound))}"
+        # Of two lower bounds of a column SQLite reads the index from the one that comes first.
+        return f"FROM {table_name(entity)} AS t{joins.text} WHERE {' AND '.join((bound, *conditions))}"
 
     def _direction(self, order: Order | None) -> tuple[str, str]:
         """The direction of the sort key, in which nulls are smallest, and that of Id."""

@@ -42,15 +42,14 @@ class SeekPlan(NamedTuple):
 class _CountedRange:
     """The rows of one table that filters select: a range of CreatedOn, and locations.
 
-    The bounds are expressions; `through` is inclusive, `until` exclusive. `location_tests` are
-    comparisons with their placeholders; without any, the rows of all locations are meant.
+    The bounds are expressions, and inclusive. `location_tests` are comparisons with their placeholders; without
+    any, the rows of all locations are meant.
     """
 
     counted: CountedTable
     dialect: Dialect
     since: str | None = None
     through: str | None = None
-    until: str | None = None
     location_tests: tuple[tuple[Comparison, str], ...] = ()
 
     def bucket_bits(self, key: BucketedColumn) -> tuple[int, ...]:
@@ -152,7 +151,6 @@ def seek_plan(
         start = dialect.counters.bucket_start(key, bits, f"{bucket}.bucket")
         where = f" WHERE {column} >= (SELECT {start} FROM {bucket})"
         where += f" AND {column} <= {selected.through}" if selected.through else ""
-        where += f" AND {column} < {selected.until}" if selected.until else ""
         skipped = f"target.position - {bucket}.rows_before"
     return SeekPlan(
         ctes,
@@ -203,7 +201,7 @@ def _without_location_filters(entity: type[Entity], filters: Sequence[Filter]) -
 
 
 def _is_creation_range(filters: Sequence[Filter]) -> bool:
-    """Whether the filters are at most one range of CreatedOn, in any of its forms."""
+    """Whether the filters are at most one range of CreatedOn. The few rows of a named second or day are counted."""
     if any(each.column.name != "CreatedOn" for each in filters):
         return False
     comparisons = sorted(each.comparison for each in filters)
@@ -212,7 +210,6 @@ def _is_creation_range(filters: Sequence[Filter]) -> bool:
         [Comparison.AT_LEAST],
         [Comparison.AT_LEAST, Comparison.AT_MOST],
         [Comparison.AT_MOST],
-        [Comparison.BETWEEN],
     )
 
 
@@ -227,13 +224,11 @@ def _counted_range(
     bounds: dict[str, str] = {}
     locations: list[tuple[Comparison, str]] = []
     for each, own in zip(filters, parameters, strict=True):
-        values = [f"CAST({parameter} AS {column_type})" for parameter in own]
         if each.column.name != "CreatedOn":
             locations.append((each.comparison, str(own[0])))
-        elif each.comparison is Comparison.BETWEEN:
-            bounds["since"], bounds["until"] = values
         else:
-            [bounds["since" if each.comparison is Comparison.AT_LEAST else "through"]] = values
+            bound = "since" if each.comparison is Comparison.AT_LEAST else "through"
+            bounds[bound] = f"CAST({own[0]} AS {column_type})"
     counted = CountedTable(table_name(entity), location_column(entity))
     return _CountedRange(counted, dialect, **bounds, location_tests=tuple(locations))
 
@@ -243,8 +238,6 @@ def _range_bounds(selected: _CountedRange, key: BucketedColumn) -> tuple[str, st
     low = _count_before(selected, key, selected.since, "<") if selected.since else "0"
     if selected.through:
         return low, _count_before(selected, key, selected.through, "<=")
-    if selected.until:
-        return low, _count_before(selected, key, selected.until, "<")
     condition = selected.counter_condition(selected.bucket_bits(key)[0])
     total = f"SELECT coalesce(sum(n), 0) FROM {selected.counted.counter_table} WHERE {condition}"
     return low, f"({total})"

@@ -27,7 +27,7 @@ from creditdesk.storage.narrow_filters import (
     narrow_positions,
     narrow_rows,
 )
-from creditdesk.storage.selectivity import has_indexed_date, has_own_index, has_selective_filter
+from creditdesk.storage.selectivity import has_own_index, has_selective_filter, is_named_date
 from creditdesk.storage.text_filters import TextFilter, indexed_text_filter, searched_page
 
 
@@ -143,9 +143,10 @@ class PageBuilder(ClauseBuilder):
         if self._counted_total(entity, filters):
             # Ids follow the time of creation, so the latest rows come last of all that an index of ids lists.
             return order.name == "Id" and any(each.column.name == "CreatedOn" for each in filters)
+        has_date = any(is_named_date(each) and each.column.name != order.name for each in filters)
         if not is_walked(order):
-            return has_indexed_date(filters) or (text is not None and not text.is_own)
-        if text is not None or has_indexed_date(filters):
+            return has_date or (text is not None and not text.is_own)
+        if text is not None or has_date:
             return True
         return not has_selective_filter(entity, filters) and any(
             each.column.indexed and each.column.name != order.name and each.comparison is not Comparison.CONTAINS
@@ -190,7 +191,7 @@ class PageBuilder(ClauseBuilder):
 
     def _text_filter(self, entity: type[Entity], filters: Sequence[Filter]) -> TextFilter | None:
         """The substring filter to find rows by; None where there is none, or another finds fewer."""
-        if has_selective_filter(entity, filters) or any(each.comparison is Comparison.BETWEEN for each in filters):
+        if has_selective_filter(entity, filters):
             return None
         placeholders = [str(own[0]) if own else "" for own in self.filter_parameters(filters)]
         return indexed_text_filter(filters, placeholders, self.dialect)

@@ -25,8 +25,10 @@ def has_selective_filter(entity: type[Entity], filters: Sequence[Filter]) -> boo
     """Whether an index finds few rows by one of the filters."""
     # Locations have an index along CreatedOn, but many rows each.
     scope = entity.scope if entity.counted else None
-    return has_indexed_date(filters) or any(
-        each.comparison is Comparison.EQUALS and each.column.name != scope and is_key(each.column) for each in filters
+    return any(
+        is_named_date(each)
+        or (each.comparison is Comparison.EQUALS and each.column.name != scope and is_key(each.column))
+        for each in filters
     )
 
 
@@ -35,12 +37,9 @@ def has_own_index(column: Column) -> bool:
     return (column.is_own or column.denormalized) and column.indexed and not column.as_text
 
 
-def has_indexed_date(filters: Sequence[Filter]) -> bool:
-    """Whether a date other than CreatedOn must lie in the second, minute or day that was named."""
-    return any(
-        each.comparison is Comparison.BETWEEN and each.column.indexed and each.column.name != "CreatedOn"
-        for each in filters
-    )
+def is_named_date(filter_: Filter) -> bool:
+    """Whether a date, which has an index, must lie in the second, minute or day that was named."""
+    return filter_.comparison is Comparison.BETWEEN and filter_.column.indexed
 
 
 def may_be_narrow(filter_: Filter) -> bool:

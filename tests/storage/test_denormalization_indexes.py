@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from creditdesk.entities.billing.coworker_booking_credit import CoworkerBookingCredit as Credit
 from creditdesk.entities.billing.coworker_booking_credit_use_history import (
     CoworkerBookingCreditUseHistory as MoneyUse,
 )
@@ -177,6 +178,15 @@ def test_a_page_is_looked_for_by_filters_that_may_be_narrow() -> None:
     assert narrow(TimeUse, customer, begins, room) == (), "a customer has few uses"
     assert narrow(TimeUse, location, begins) == (), "the date is narrower"
     assert narrow(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
+
+
+def test_a_named_date_is_looked_for_before_a_location() -> None:
+    columns = Credit.meta().columns
+    at, since = Filter(columns["BusinessId"], Comparison.EQUALS, 1), datetime(2026, 3, 10, tzinfo=UTC)
+    second = Filter(columns["ValidFrom"], Comparison.BETWEEN, (since, since + timedelta(seconds=1)))
+    statements = Statements(SQLite())
+    assert "WHERE t.business_id = " in statements.count(Credit, (at,)).text
+    assert "WHERE +t.business_id = " in statements.count(Credit, (at, second)).text, "its index is not used"
 
 
 def test_copies_from_beyond_a_joined_record_are_compared_there() -> None:

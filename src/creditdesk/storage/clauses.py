@@ -33,7 +33,13 @@ from creditdesk.storage.naming import (
     table_name,
 )
 from creditdesk.storage.owner_locations import owner_locations
-from creditdesk.storage.selectivity import has_selective_filter, is_reference_id, may_be_narrow, selects_many
+from creditdesk.storage.selectivity import (
+    has_selective_filter,
+    is_named_date,
+    is_reference_id,
+    may_be_narrow,
+    selects_many,
+)
 
 
 class Joins:
@@ -198,11 +204,15 @@ class ClauseBuilder:
     ) -> Fragment:
         """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
         others = has_selective_filter(entity, filters) or any(may_be_narrow(each) for each in filters)
-        # An index of texts lists the rows of each by creation, so it serves a filter on that too.
+        has_date = any(is_named_date(each) for each in filters)
+        # An index of texts lists the rows of each by creation, so it serves a filter on that too. A location has more
+        # rows than a named second or day, which SQLite does not know.
         no_index = {
             number for number, each in enumerate(filters)
-            if (others or (replaced and each.column.name != "CreatedOn"))
-            and selects_many(entity, each.column) and not may_be_narrow(each)
+            if not may_be_narrow(each) and (
+                ((others or (replaced and each.column.name != "CreatedOn")) and selects_many(entity, each.column))
+                or (has_date and each.column.name == entity.scope)
+            )
         }  # fmt: skip
         conditions = self.conditions(_of_joined_records(filters), joins or Joins(entity), no_index)
         conditions = [replaced.get(position, each) for position, each in enumerate(conditions)]

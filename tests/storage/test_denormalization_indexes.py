@@ -180,13 +180,23 @@ def test_a_page_is_looked_for_by_filters_that_may_be_narrow() -> None:
     assert narrow(TimeUse, location, ("CreatedOn", Comparison.AT_LEAST)) == (), "the counters know the total"
 
 
-def test_a_named_date_is_looked_for_before_a_location() -> None:
-    columns = Credit.meta().columns
-    at, since = Filter(columns["BusinessId"], Comparison.EQUALS, 1), datetime(2026, 3, 10, tzinfo=UTC)
-    second = Filter(columns["ValidFrom"], Comparison.BETWEEN, (since, since + timedelta(seconds=1)))
+def test_a_bounded_date_is_looked_for_before_a_location() -> None:
+    since = datetime(2026, 3, 10, tzinfo=UTC)
+    week = (since, since + timedelta(days=7))
+    valid, begins = Credit.meta().columns["ValidFrom"], Booking.meta().columns["FromTime"]
+    at = Filter(Credit.meta().columns["BusinessId"], Comparison.EQUALS, 1)
+    here = Filter(Booking.meta().filter_only["ResourceBusinessId"], Comparison.EQUALS, 1)
+    edges = (Filter(begins, Comparison.AT_LEAST, week[0]), Filter(begins, Comparison.AT_MOST, week[1]))
     statements = Statements(SQLite())
-    assert "WHERE t.business_id = " in statements.count(Credit, (at,)).text
-    assert "WHERE +t.business_id = " in statements.count(Credit, (at, second)).text, "its index is not used"
+    for entity, location, any_, late in (
+        (Credit, at, "WHERE t.business_id = ", "WHERE +t.business_id = "),
+        (Booking, here, "WHERE j1.business_id = ", "WHERE ifnull(j1.business_id, NULL) = "),
+    ):
+        assert any_ in statements.count(entity, (location,)).text
+        named = Filter(valid if entity is Credit else begins, Comparison.BETWEEN, week)
+        assert late in statements.count(entity, (location, named)).text, "its index is not used"
+    assert "ifnull(" in statements.count(Booking, (here, *edges)).text
+    assert "ifnull(" not in statements.count(Booking, (here, edges[0])).text, "years may lie behind a single edge"
 
 
 def test_copies_from_beyond_a_joined_record_are_compared_there() -> None:

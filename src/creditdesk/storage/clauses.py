@@ -34,8 +34,8 @@ from creditdesk.storage.naming import (
 )
 from creditdesk.storage.owner_locations import owner_locations
 from creditdesk.storage.selectivity import (
+    has_bounded_date,
     has_selective_filter,
-    is_named_date,
     is_reference_id,
     may_be_narrow,
     selects_many,
@@ -204,9 +204,9 @@ class ClauseBuilder:
     ) -> Fragment:
         """The WHERE clause of all filters, empty without any; `replaced` are conditions by position."""
         others = has_selective_filter(entity, filters) or any(may_be_narrow(each) for each in filters)
-        has_date = any(is_named_date(each) for each in filters)
+        has_date = has_bounded_date(entity, filters)
         # An index of texts lists the rows of each by creation, so it serves a filter on that too. A location has more
-        # rows than a named second or day, which SQLite does not know.
+        # rows than a day or week, which SQLite does not know.
         no_index = {
             number for number, each in enumerate(filters)
             if not may_be_narrow(each) and (

@@ -210,8 +210,9 @@ class SQLite(Dialect):
         return f"({', '.join((columns, *covered))})"
 
     def no_index(self, expression: str) -> str:
-        # The sample of ANALYZE says too little of a column with few distinct values.
-        return f"+{expression}"
+        # The sample of ANALYZE says too little of a column with few distinct values. The column of a joined record must
+        # not turn the outer join into an inner one, which may begin with that record.
+        return f"+{expression}" if expression.startswith("t.") else f"ifnull({expression}, NULL)"
 
     def array_parameter(self, values: Sequence[Any]) -> str:
         return json.dumps(list(values))

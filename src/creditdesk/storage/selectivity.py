@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from creditdesk.schema.entity import Column, Entity
-from creditdesk.schema.fields import Boolean, Enum, Guid, Reference
+from creditdesk.schema.fields import Boolean, DateTime, Enum, Guid, Reference
 from creditdesk.schema.query import Comparison, Filter
 
 
@@ -40,6 +40,24 @@ def has_own_index(column: Column) -> bool:
 def is_named_date(filter_: Filter) -> bool:
     """Whether a date, which has an index, must lie in the second, minute or day that was named."""
     return filter_.comparison is Comparison.BETWEEN and filter_.column.indexed
+
+
+def has_bounded_date(entity: type[Entity], filters: Sequence[Filter]) -> bool:
+    """Whether a date, which has an index, is named, or lies between two bounds.
+
+    A counted entity has an index of each location by CreatedOn, which needs no other.
+    """
+    bounds = {
+        (each.column.name, each.comparison)
+        for each in filters
+        if isinstance(each.column.field, DateTime)
+        and (has_own_index(each.column) or each.column.name == entity.order)
+        and not (entity.counted and each.column.name == "CreatedOn")
+    }
+    return any(
+        comparison is Comparison.BETWEEN or (comparison is Comparison.AT_LEAST and (name, Comparison.AT_MOST) in bounds)
+        for name, comparison in bounds
+    )
 
 
 def may_be_narrow(filter_: Filter) -> bool:

@@ -56,7 +56,7 @@ class _CountedRange:
         """The bucket widths in which these rows are counted, widest first."""
         return LOCATION_BUCKET_BITS if self.location_tests else key.bucket_bits
 
-    def counter_condition(self, bits: int) -> str:
+    def counter_condition(self, bits: int | str) -> str:
         """The condition on the counters of buckets of this width."""
         location = f" AND location = {ALL_LOCATIONS}"
         if self.location_tests:
@@ -248,18 +248,19 @@ def _count_before(selected: _CountedRange, key: BucketedColumn, value: str, oper
     counters, counted, column = selected.dialect.counters, selected.counted, key.column
     number = counters.as_integer(key, value)
     widths = selected.bucket_bits(key)
-    ranges = [(widths[0], str(_MIN_BUCKET), f"{number} >> {widths[0]}")]
+    ranges = [f"({widths[0]}, {_MIN_BUCKET}, {number} >> {widths[0]})"]
     for wider, bits in pairwise(widths):
-        ranges.append((bits, f"({number} >> {wider}) << {wider - bits}", f"{number} >> {bits}"))
+        ranges.append(f"({bits}, ({number} >> {wider}) << {wider - bits}, {number} >> {bits})")
     start = counters.bucket_start(key, widths[-1], f"({number} >> {widths[-1]})")
-    # One subquery for each width: as a join with a list of ranges, PostgreSQL reads all counters of some tables.
-    sums = "".join(
-        f"(SELECT coalesce(sum(n), 0) FROM {counted.counter_table} "
-        f"WHERE {selected.counter_condition(bits)} AND bucket >= ({first}) AND bucket < ({end})) + "
-        for bits, first, end in ranges
+    # A subquery for each range: joined with the list of ranges, PostgreSQL may choose to read all counters. Both engines
+    # name the columns of VALUES so.
+    in_range = (
+        f"SELECT sum(n) FROM {counted.counter_table} "
+        f"WHERE {selected.counter_condition('column1')} AND bucket >= column2 AND bucket < column3"
     )
     return (
-        f"({sums}(SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
+        f"((SELECT CAST(coalesce(sum(({in_range})), 0) AS BIGINT) FROM (VALUES {', '.join(ranges)}) AS bucket_range) "
+        f"+ (SELECT count(*) FROM {counted.table} WHERE {column} >= {start} "
         f"AND {column} {operator} {value}{selected.location_condition(counted.location)}))"
     )
 

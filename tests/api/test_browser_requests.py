@@ -80,6 +80,7 @@ async def test_every_unsafe_method_is_refused(basic: httpx.AsyncClient, method: 
     assert response.status_code == 403
 
 
+@pytest.mark.usefixtures("basic")
 async def test_foreign_page_cannot_sign_a_browser_in(app: ASGIApp) -> None:
     async with http_client(app) as client:
         refused = await client.post("/api/token", data=password_form(), headers={"origin": FOREIGN})

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.every_question` runs each question of benchmarks/questions.py as the server does, as
 plain SQL over joined tables, and as plain SQL over the columns that a row holds, in alternating rounds on one
-connection, and takes the least processor time of each. All three must find the same records in the same order.
+connection, and takes the least processor time of each; of questions below the target, over four measurements.
+All three must find the same records in the same order.
 It prints the distribution of ratios and the worst questions with the plans of their statements, and writes
 benchmarks/results/questions.md.
 """

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from creditdesk.auth import snapshot_cache
 from creditdesk.schema.repository import Store
 from creditdesk.storage.engine import open_store
 from creditdesk.storage.postgresql import PostgreSQLReadSession
@@ -50,7 +51,8 @@ async def shared_team(ledger: LedgerBuilder) -> SharedTeam:
 
 @pytest.fixture
 def counters(ledger: LedgerBuilder, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts sessions and statements."""
+    """Counts sessions and statements, of which none renews the lease of cached users after the first request."""
+    monkeypatch.setattr(snapshot_cache, "CACHE_LEASE_MILLISECONDS", 3_600_000)
     counted: Counter[str] = Counter()
 
     def count(owner: Any, name: str) -> None:
